@@ -1,0 +1,150 @@
+//! The command line: what may be typed, and what it means.
+
+mod agent_pattern;
+mod options;
+mod time_span;
+
+use clap::{
+    ArgMatches, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+    error::ErrorKind, parser::ValueSource,
+};
+use std::{ffi::OsString, path::PathBuf};
+
+pub(crate) use agent_pattern::{AgentPattern, selects};
+pub(crate) use options::{
+    AgentsArgs, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LiveArgs, RunqArgs, ThreadsFrom,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  hostler                                    watch this host, a new table each second
+  hostler --once --agent '*mcp*'             one table of some agents, then exit
+  hostler trace runq --duration 10s          how long each agent waited for a CPU
+  hostler doctor                             what Hostler can measure on this host
+
+Exit status: 0 if all went well, 1 if this host does not allow it, 2 for a wrong command line.";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  hostler trace runq --duration 10s          how long each agent waited for a CPU";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  hostler completions bash > /etc/bash_completion.d/hostler
+  hostler completions fish > ~/.config/fish/completions/hostler.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  hostler man | man -l -                     read the main page
+  hostler man --dir /usr/local/share/man/man1";
+
+/// See which AI agent on this host waits for a CPU, and how long.
+///
+/// Hostler measures, for each agent on this host, how long its threads wait for a CPU after they
+/// were woken or preempted. An agent is a control group that holds processes; in the root control
+/// group, where no group tells them apart, it is a program in a session.
+///
+/// Without a command, Hostler shows a live view: the agents that waited longest, refreshed each
+/// interval. It needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE.
+#[derive(Debug, Parser)]
+#[command(name = "hostler", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// How the live view is shown; only meaningful without a command.
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// What to do; without it, the live view.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Measure one signal in detail and report it
+    #[command(subcommand, after_long_help = TRACE_EXAMPLES)]
+    Trace(TraceCommand),
+    /// List the agents on this host
+    Agents(AgentsArgs),
+    /// Say what Hostler can measure on this host, from which sources, and at what cost
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page for each command
+    #[command(after_long_help = MAN_EXAMPLES)]
+    Man {
+        /// Write hostler.1, hostler-trace-runq.1 and so on into this directory
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// The signals that can be traced.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceCommand {
+    /// Measure how long each agent waits for a CPU
+    Runq(RunqArgs),
+}
+
+impl Args {
+    /// What the process was called with. Prints help or one clear sentence and exits (0 for help,
+    /// 2 for a wrong command line) if there is nothing to be done.
+    pub(crate) fn from_command_line() -> Self {
+        Self::from_words(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What `words`, the program's name first, mean.
+    pub(crate) fn from_words(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut syntax = Self::command();
+        let matches = syntax.try_get_matches_from_mut(words)?;
+        let args = Self::from_arg_matches(&matches)?;
+        match args.contradiction(&matches) {
+            Some(sentence) => Err(syntax.error(ErrorKind::ArgumentConflict, sentence)),
+            None => Ok(args),
+        }
+    }
+
+    /// What clap's own rules can't express: one sentence if the words contradict each other.
+    fn contradiction(&self, matches: &ArgMatches) -> Option<String> {
+        match &self.command {
+            None => self.live.contradiction(),
+            Some(command) => live_option_typed(matches)
+                .map(|option| {
+                    format!(
+                        "'{option}' before a command belongs to the live view: write it after the \
+                         command"
+                    )
+                })
+                .or_else(|| command.contradiction()),
+        }
+    }
+}
+
+impl Command {
+    fn contradiction(&self) -> Option<String> {
+        match self {
+            Self::Trace(TraceCommand::Runq(runq)) => runq.contradiction(),
+            _ => None,
+        }
+    }
+}
+
+/// The first option of the live view that was typed before a command.
+fn live_option_typed(matches: &ArgMatches) -> Option<String> {
+    let live = LiveArgs::augment_args(clap::Command::new("live"));
+    let typed = live.get_arguments().find(|option| {
+        matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+    })?;
+    typed.get_long().map(|long| format!("--{long}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The options of each command.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::{
+    agent_pattern::AgentPattern,
+    time_span::{parse_duration, parse_interval},
+};
+
+const RUNQ_EXAMPLES: &str = "\
+Examples:
+  hostler trace runq                         until Ctrl-C, then one report
+  hostler trace runq --duration 10s --agent '*mcp*'
+  hostler trace runq --interval 1s --json    one JSON object each second
+  hostler trace runq --group-by node         by NUMA node instead of by agent";
+
+const AGENTS_EXAMPLES: &str = "\
+Examples:
+  hostler agents                             all agents, the largest first
+  hostler agents --agent 'kubepods*' --csv   some of them, for a spreadsheet";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  hostler doctor                             readable
+  hostler doctor --json | jq .maps           kernel memory, for a program";
+
+const AGENT_LONG_HELP: &str = "\
+Only agents whose name matches the pattern; may be given several times
+
+The pattern must match the whole name or its last path component. `*` stands for any characters, \
+'/' included, `?` for one, `[ab]` for one of these, `{x,y}` for either. A backslash is an ordinary \
+character, as it is in systemd's names. `hostler agents` lists the names.";
+
+/// What holds for every command.
+#[derive(Args, Debug)]
+pub(crate) struct GlobalArgs {
+    /// Say more about what Hostler does, on standard error; -vv says still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colours; `auto` also heeds the variable `NO_COLOR`
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) color: ColorWhen,
+    /// Where to find threads that are older than Hostler; the best source that works if not given
+    #[arg(long, global = true, value_enum, value_name = "SOURCE", hide = true)]
+    pub(crate) threads_from: Option<ThreadsFrom>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// If the output is a terminal and `NO_COLOR` is not set
+    #[default]
+    Auto,
+    /// Also in a file or a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl ColorWhen {
+    /// Whether to colour an output that is a terminal or is not, where `NO_COLOR` has the value
+    /// `no_color`. An empty value counts as unset, as <https://no-color.org> has it.
+    pub(crate) fn applies(self, is_terminal: bool, no_color: Option<&std::ffi::OsStr>) -> bool {
+        match self {
+            Self::Auto => is_terminal && no_color.is_none_or(std::ffi::OsStr::is_empty),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Where to find threads that are older than Hostler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ThreadsFrom {
+    /// The kernel's task iterator
+    Iterator,
+    /// The files below /proc
+    Procfs,
+}
+
+/// How the live view is shown.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of the live view")]
+pub(crate) struct LiveArgs {
+    /// Time between two views [10ms to 24h]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// Show one view after one interval, then exit
+    #[arg(long, conflicts_with = "duration")]
+    pub(crate) once: bool,
+    /// Exit after this time; if not given, run until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+impl LiveArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        interval_within(Some(self.interval), self.duration)
+    }
+}
+
+/// What to measure of the waits for a CPU, and how to report it.
+#[derive(Args, Debug)]
+#[command(after_long_help = RUNQ_EXAMPLES)]
+pub(crate) struct RunqArgs {
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// What one line of the report stands for
+    #[arg(long, value_enum, value_name = "GROUP", default_value_t)]
+    pub(crate) group_by: GroupBy,
+    /// Report each interval [10ms to 24h]; if not given, report once, at the end
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    pub(crate) interval: Option<Duration>,
+    /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// Report the N that waited longest; if not given, 20 in text, all in JSON and CSV
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) top: Option<usize>,
+    /// Draw histograms of the N that waited longest; if not given, 5, or all with --agent
+    #[arg(long, value_name = "N", conflicts_with_all = ["json", "csv"])]
+    pub(crate) histograms: Option<usize>,
+}
+
+impl RunqArgs {
+    /// How many histograms to draw: those asked for; else all if agents were asked for; else 5.
+    pub(crate) fn histograms_to_draw(&self) -> usize {
+        let unless_given = if self.agents.is_empty() {
+            5
+        } else {
+            usize::MAX
+        };
+        self.histograms.unwrap_or(unless_given)
+    }
+
+    pub(super) fn contradiction(&self) -> Option<String> {
+        interval_within(self.interval, self.duration)
+    }
+}
+
+/// What one line of a report stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GroupBy {
+    /// One agent
+    #[default]
+    Agent,
+    /// One CPU
+    Cpu,
+    /// One NUMA node
+    Node,
+}
+
+/// Which agents to list, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = AGENTS_EXAMPLES)]
+pub(crate) struct AgentsArgs {
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// How the list is written.
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// How the diagnosis is written.
+#[derive(Args, Debug)]
+#[command(after_long_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// Write one JSON object on one line instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The options that choose a [`Format`].
+#[derive(Args, Debug)]
+pub(crate) struct FormatArgs {
+    /// Write one JSON object per report, each on one line, instead of text
+    #[arg(long)]
+    json: bool,
+    /// Write comma-separated values with one header line instead of text
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl FormatArgs {
+    /// The format chosen.
+    pub(crate) fn chosen(&self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Csv,
+            _ => Format::Text,
+        }
+    }
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For a reader.
+    Text,
+    /// JSON Lines.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number; write for example 10".to_owned()),
+    }
+}
+
+fn interval_within(interval: Option<Duration>, duration: Option<Duration>) -> Option<String> {
+    let (interval, duration) = (interval?, duration?);
+    (interval > duration).then(|| {
+        format!(
+            "the interval of {} is longer than the whole duration of {}: shorten '--interval' or \
+             lengthen '--duration'",
+            humantime::format_duration(interval),
+            humantime::format_duration(duration),
+        )
+    })
+}

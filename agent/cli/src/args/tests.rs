@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn parsed(line: &str) -> Args {
+    Args::from_words(line.split_whitespace()).expect("a valid command line")
+}
+
+fn refused(line: &str, sentence: &Expect) {
+    let error = Args::from_words(line.split_whitespace()).expect_err("a wrong command line");
+    assert_eq!(error.exit_code(), 2, "a wrong command line exits with 2");
+    sentence.assert_eq(&error.to_string());
+}
+
+fn runq(line: &str) -> RunqArgs {
+    match parsed(line).command {
+        Some(Command::Trace(TraceCommand::Runq(runq))) => runq,
+        other => panic!("not a trace: {other:?}"),
+    }
+}
+
+#[test]
+fn the_syntax_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn without_a_command_the_live_view_refreshes_each_second() {
+    let args = parsed("hostler");
+    assert!(args.command.is_none());
+    assert_eq!(args.live.interval, Duration::from_secs(1));
+    assert_eq!(args.live.duration, None);
+    assert!(!args.live.once);
+}
+
+#[test]
+fn a_trace_reports_once_about_all_agents_unless_told_otherwise() {
+    let runq = runq("hostler trace runq");
+    assert_eq!(runq.interval, None);
+    assert_eq!(runq.group_by, GroupBy::Agent);
+    assert_eq!(runq.format.chosen(), Format::Text);
+    assert_eq!(runq.histograms_to_draw(), 5);
+}
+
+#[test]
+fn each_option_of_a_trace_arrives() {
+    let runq = runq(
+        "hostler trace runq --agent a* --agent b --group-by node --interval 250ms --duration 1m \
+         --json --top 3",
+    );
+    let patterns: Vec<_> = runq.agents.iter().map(AgentPattern::as_str).collect();
+    assert_eq!(patterns, ["a*", "b"]);
+    assert_eq!(runq.group_by, GroupBy::Node);
+    assert_eq!(runq.interval, Some(Duration::from_millis(250)));
+    assert_eq!(runq.duration, Some(Duration::from_mins(1)));
+    assert_eq!(runq.format.chosen(), Format::Json);
+    assert_eq!(runq.top, Some(3));
+    assert_eq!(runq.histograms_to_draw(), usize::MAX);
+}
+
+#[test]
+fn global_options_may_stand_before_and_after_the_command() {
+    for line in [
+        "hostler -vv --color never --threads-from procfs agents",
+        "hostler agents -vv --color never --threads-from procfs",
+    ] {
+        let global = parsed(line).global;
+        assert_eq!(global.verbose, 2);
+        assert_eq!(global.color, ColorWhen::Never);
+        assert_eq!(global.threads_from, Some(ThreadsFrom::Procfs));
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_unless_told_otherwise() {
+    let set = Some("1".as_ref());
+    assert!(ColorWhen::Auto.applies(true, None));
+    assert!(ColorWhen::Auto.applies(true, Some("".as_ref())));
+    assert!(!ColorWhen::Auto.applies(true, set));
+    assert!(!ColorWhen::Auto.applies(false, None));
+    assert!(ColorWhen::Always.applies(false, set));
+    assert!(!ColorWhen::Never.applies(true, None));
+}
+
+#[test]
+fn a_wrong_time_is_refused_in_one_sentence_with_an_example() {
+    refused("hostler trace runq --interval 1", &expect![[r#"
+        error: invalid value '1' for '--interval <TIME>': the number needs a unit, for example 1s or 1ms
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn a_wrong_pattern_is_refused_in_one_sentence_with_an_example() {
+    refused("hostler agents --agent [a", &expect![[r#"
+        error: invalid value '[a' for '--agent <GLOB>': unclosed character class; missing ']'; write for example '*mcp*'
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn an_interval_longer_than_the_duration_is_refused() {
+    refused("hostler trace runq --interval 5s --duration 2s", &expect![[r#"
+        error: the interval of 5s is longer than the whole duration of 2s: shorten '--interval' or lengthen '--duration'
+
+        Usage: hostler [OPTIONS] [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn an_option_of_the_live_view_before_a_command_is_refused() {
+    refused("hostler --interval 5s trace runq", &expect![[r#"
+        error: '--interval' before a command belongs to the live view: write it after the command
+
+        Usage: hostler [OPTIONS] [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn two_formats_at_once_are_refused() {
+    refused("hostler agents --json --csv", &expect![[r#"
+        error: the argument '--json' cannot be used with '--csv'
+
+        Usage: hostler agents --json
+
+        For more information, try '--help'.
+    "#]]);
+}

@@ -1,0 +1,28 @@
+//! Reports as text, JSON and CSV: pure functions from values to strings. Nothing here prints,
+//! asks for the terminal's size, or looks at the environment.
+
+mod agents;
+mod doctor;
+mod foreign;
+mod histogram;
+mod live;
+mod losses;
+mod machine;
+mod paint;
+mod runq;
+mod runq_csv;
+mod runq_json;
+mod runq_table;
+mod table;
+mod units;
+
+pub(crate) use agents::{agents_csv, agents_json, agents_text};
+pub(crate) use doctor::{doctor_json, doctor_text};
+pub(crate) use foreign::printable;
+pub(crate) use live::{LiveView, Screen, live};
+pub(crate) use runq::{Layout, runq_text};
+pub(crate) use runq_csv::runq_csv;
+pub(crate) use runq_json::runq_json;
+
+#[cfg(test)]
+mod samples;

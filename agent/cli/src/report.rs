@@ -1,0 +1,163 @@
+//! What is reported, before it is rendered as text, JSON or CSV.
+
+use hostler_common::slot::SlotLease;
+use hostler_decide::signal::{AgentKind, LossSignal};
+use hostler_decide::window::RunQueueWindow;
+use serde::Serialize;
+
+use crate::args::GroupBy;
+
+/// Waits for a CPU during a window, by agent, by CPU or by NUMA node.
+#[derive(Clone, Debug)]
+pub(crate) struct RunqReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When the window ended, in ns of the monotonic clock.
+    pub(crate) to_ns: u64,
+    /// What a row stands for.
+    pub(crate) group_by: GroupBy,
+    /// The rows, in any order.
+    pub(crate) rows: Vec<Row>,
+    /// What could not be measured or attributed in the window.
+    pub(crate) losses: LossSignal,
+}
+
+/// One agent, CPU or NUMA node.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// The agent's name, `cpu 0` or `node 0`.
+    pub(crate) name: String,
+    /// What the agent is made of; `None` for CPUs and nodes.
+    pub(crate) kind: Option<AgentKind>,
+    /// What happened to it.
+    pub(crate) window: RunQueueWindow,
+}
+
+/// The rows of a report in the order in which they are shown.
+#[derive(Debug)]
+pub(crate) struct Ranking<'a> {
+    /// The rows to show, those that waited longest first.
+    pub(crate) shown: Vec<&'a Row>,
+    /// The rows left out, added up; `None` if there are none.
+    pub(crate) others: Option<Others>,
+}
+
+/// Rows that are not shown one by one.
+#[derive(Debug)]
+pub(crate) struct Others {
+    /// How many they are.
+    pub(crate) rows: usize,
+    /// What happened to them all.
+    pub(crate) window: RunQueueWindow,
+}
+
+impl RunqReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+
+    /// The `top` rows that waited longest in all, and the sum of the others. Rows that waited
+    /// equally long are ordered by name.
+    pub(crate) fn ranking(&self, top: usize) -> Ranking<'_> {
+        let mut shown: Vec<&Row> = self.rows.iter().collect();
+        shown.sort_by(|a, b| {
+            let longest_first = b.window.wait_ns().cmp(&a.window.wait_ns());
+            longest_first.then_with(|| a.name.cmp(&b.name))
+        });
+        let left_out = shown.split_off(top.min(shown.len()));
+        let others = (!left_out.is_empty()).then(|| Others {
+            rows: left_out.len(),
+            window: sum(left_out),
+        });
+        Ranking { shown, others }
+    }
+
+    /// What happened to all rows together.
+    pub(crate) fn total(&self) -> RunQueueWindow {
+        sum(&self.rows)
+    }
+}
+
+fn sum<'a>(rows: impl IntoIterator<Item = &'a Row>) -> RunQueueWindow {
+    let mut sum = RunQueueWindow::default();
+    for row in rows {
+        sum.add(&row.window);
+    }
+    sum
+}
+
+/// One agent as `hostler agents` lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentLine {
+    /// Its name, by which patterns find it.
+    pub(crate) name: String,
+    /// What it is made of.
+    pub(crate) kind: AgentKind,
+    /// Threads at this instant.
+    pub(crate) threads: u64,
+    /// Processes at this instant.
+    pub(crate) processes: u64,
+    /// Its index in the kernel maps.
+    pub(crate) slot: SlotLease,
+    /// The cgroup's path below the cgroup root, or the program's file.
+    pub(crate) place: String,
+}
+
+/// What Hostler can measure on this host.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct DoctorReport {
+    /// Facts about the host: their names and values.
+    pub(crate) host: Vec<(String, String)>,
+    /// Each signal and its source.
+    pub(crate) signals: Vec<SignalRow>,
+    /// Kernel memory.
+    pub(crate) maps: Vec<MapRow>,
+    /// Programs in the kernel and what they cost.
+    pub(crate) programs: Vec<ProgramRow>,
+    /// What Hostler can't see or tell apart here: one sentence each.
+    pub(crate) limits: Vec<String>,
+}
+
+/// A signal and where it comes from.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct SignalRow {
+    /// The signal's name.
+    pub(crate) signal: String,
+    /// The source in use; `None` if the signal can't be had.
+    pub(crate) in_use: Option<String>,
+    /// Better sources, and why each is not used.
+    pub(crate) better: Vec<(String, String)>,
+    /// What else there is to know; may be empty.
+    pub(crate) note: String,
+}
+
+/// A map in the kernel.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct MapRow {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its type, such as `array`.
+    pub(crate) kind: String,
+    /// How many elements it can hold.
+    pub(crate) entries: u64,
+    /// The memory it takes; `None` if the kernel does not say.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// A program in the kernel.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct ProgramRow {
+    /// Its name.
+    pub(crate) name: String,
+    /// What makes it run, such as `tp_btf/sched_switch`.
+    pub(crate) hook: String,
+    /// How often it ran while statistics were on.
+    pub(crate) runs: u64,
+    /// What one run took on average; `None` if it never ran or the kernel does not say.
+    pub(crate) nanoseconds_per_run: Option<f64>,
+    /// BPF instructions after verification; `None` if the kernel does not say.
+    pub(crate) instructions: Option<u32>,
+    /// The memory its code takes.
+    pub(crate) bytes: u64,
+}

@@ -1,0 +1,154 @@
+//! Watching a host for a while: readings at each tick, windows at each report, until the time is
+//! over or somebody says stop.
+
+use std::time::Duration;
+
+use hostler_decide::{signal::Reading, window::Window};
+use hostler_observe::{ObserveError, Observer};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+};
+
+/// The longest time between two readings. Shorter than the rest of a slot, so that the last
+/// moments of an agent that has left are always read, however long a report's window is.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// When to report, and when to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Time between two reports; one report at the end if not said.
+    pub interval: Option<Duration>,
+    /// Time until the end; until a signal comes if not said.
+    pub duration: Option<Duration>,
+}
+
+/// Why watching ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError<E> {
+    /// The host could not be read any more.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// Signals can't be waited for.
+    #[error("waiting for signals failed: {0}")]
+    Signals(std::io::Error),
+    /// The report could not be delivered.
+    #[error("the report could not be written: {0}")]
+    Report(E),
+}
+
+/// All that can happen while watching.
+enum Event {
+    Tick,
+    Report,
+    End,
+}
+
+/// Watches until the schedule's end, Ctrl-C or SIGTERM, and hands each window to `report`, the
+/// last of them at the end even if it is not full. `report` says with `Ok(false)` that it wants
+/// no more.
+pub async fn watch<E>(
+    observer: &mut Observer,
+    schedule: Schedule,
+    mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
+) -> Result<(), WatchError<E>> {
+    let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
+    let mut last = observer.read()?;
+    let mut window = Window::default();
+    loop {
+        let event = timers.next().await;
+        advance(observer, &mut last, &mut window)?;
+        match event {
+            Event::Tick => {}
+            Event::Report => {
+                let full = std::mem::take(&mut window);
+                if !report(&full, observer).map_err(WatchError::Report)? {
+                    return Ok(());
+                }
+            }
+            Event::End => {
+                if schedule.interval.is_none() || timers.is_due(&window) {
+                    report(&window, observer).map_err(WatchError::Report)?;
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Takes a reading and adds what happened since the last one to the window.
+fn advance(
+    observer: &mut Observer,
+    last: &mut Reading,
+    window: &mut Window,
+) -> Result<(), ObserveError> {
+    let now = observer.read()?;
+    window.append(Window::between(last, &now));
+    *last = now;
+    Ok(())
+}
+
+struct Timers {
+    ticks: Interval,
+    reports: Option<Interval>,
+    end: Option<Instant>,
+    interrupt: Signal,
+    terminate: Signal,
+    shortest_ns: u64,
+}
+
+impl Timers {
+    fn start(schedule: Schedule) -> std::io::Result<Self> {
+        let now = Instant::now();
+        let every = |period: Duration| {
+            let mut interval = interval_at(now + period, period);
+            // After a stop (a suspended machine, a debugger) one window covers it all.
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        let interval = schedule.interval.unwrap_or(LONGEST_TICK);
+        Ok(Self {
+            ticks: every(interval.min(LONGEST_TICK)),
+            reports: schedule.interval.map(every),
+            end: schedule.duration.map(|duration| now + duration),
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            shortest_ns: u64::try_from(interval.as_nanos() / 20).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// A last window that is next to nothing is a leftover of the timers, not worth a report.
+    fn is_due(&self, window: &Window) -> bool {
+        window.length_ns() >= self.shortest_ns
+    }
+
+    async fn next(&mut self) -> Event {
+        let Self { ticks, reports, end, interrupt, terminate, shortest_ns: _ } = self;
+        tokio::select! {
+            // In this order: an end that is due is not put off by a tick that is due as well, and
+            // a report covers the tick.
+            biased;
+            _ = interrupt.recv() => Event::End,
+            _ = terminate.recv() => Event::End,
+            () = reach(*end) => Event::End,
+            () = due(reports.as_mut()) => Event::Report,
+            _ = ticks.tick() => Event::Tick,
+        }
+    }
+}
+
+async fn reach(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn due(interval: Option<&mut Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,216 @@
+//! Distributions of durations, in the buckets of [`hostler_common::histogram`].
+
+use hostler_common::histogram::{BUCKETS, BUCKETS_PER_OCTAVE, bucket_start_ns};
+
+/// The buckets of a kernel-side histogram at one instant: cumulative counts that wrap at 2³².
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketReadings(pub Box<[u32; BUCKETS]>);
+
+impl Default for BucketReadings {
+    fn default() -> Self {
+        Self(Box::new([0; BUCKETS]))
+    }
+}
+
+impl BucketReadings {
+    /// What was counted between `earlier` and this reading. Right as long as no bucket counted
+    /// 2³² durations in between.
+    pub fn since(&self, earlier: &Self) -> Durations {
+        let mut durations = Durations::default();
+        for (index, count) in durations.counts.iter_mut().enumerate() {
+            *count = u64::from(self.0[index].wrapping_sub(earlier.0[index]));
+        }
+        durations
+    }
+}
+
+/// How many durations fell into each bucket during a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durations {
+    counts: Box<[u64; BUCKETS]>,
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self {
+            counts: Box::new([0; BUCKETS]),
+        }
+    }
+}
+
+/// One bucket of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The shortest duration counted, in ns.
+    pub start_ns: u64,
+    /// Where the next bucket starts, in ns.
+    pub end_ns: u64,
+    /// Durations counted.
+    pub count: u64,
+}
+
+impl Durations {
+    /// How many durations there are in all.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|&count| count == 0)
+    }
+
+    /// Adds the durations of another distribution.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts.iter()) {
+            *count += more;
+        }
+    }
+
+    /// The `q`-quantile (0 < `q` ≤ 1), in ns: the end of the bucket that holds the duration of
+    /// rank ⌈q·n⌉, so at least as long as that duration and at most 12.5 % longer. `None` if there
+    /// are no durations.
+    pub fn quantile_ns(&self, q: f64) -> Option<u64> {
+        let total = self.total();
+        if total == 0 {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "q·n lies between 0 and n; `max` and `min` hold it there whatever q is"
+        )]
+        let rank = ((q * total as f64).ceil() as u64).clamp(1, total);
+        let mut seen = 0;
+        for (index, &count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= rank {
+                return Some(bucket_start_ns(index + 1));
+            }
+        }
+        None
+    }
+
+    /// The end of the highest bucket that holds anything, in ns.
+    pub fn max_ns(&self) -> Option<u64> {
+        self.counts
+            .iter()
+            .rposition(|&count| count > 0)
+            .map(|index| bucket_start_ns(index + 1))
+    }
+
+    /// The buckets that hold something, shortest first.
+    pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
+        self.counts
+            .iter()
+            .enumerate()
+            .filter(|&(_, &count)| count > 0)
+            .map(|(index, &count)| Bucket {
+                start_ns: bucket_start_ns(index),
+                end_ns: bucket_start_ns(index + 1),
+                count,
+            })
+    }
+
+    /// The distribution by octaves, from the first that holds something to the last, those between
+    /// them included: coarse enough to be drawn, one line an octave.
+    pub fn octaves(&self) -> Vec<Bucket> {
+        let per_octave = usize::try_from(BUCKETS_PER_OCTAVE).expect("8 fits");
+        let octaves: Vec<Bucket> = (0..BUCKETS / per_octave)
+            .map(|octave| {
+                let first = octave * per_octave;
+                Bucket {
+                    start_ns: bucket_start_ns(first),
+                    end_ns: bucket_start_ns(first + per_octave),
+                    count: self.counts[first..first + per_octave].iter().sum(),
+                }
+            })
+            .collect();
+        let Some(first) = octaves.iter().position(|octave| octave.count > 0) else {
+            return Vec::new();
+        };
+        let last = octaves
+            .iter()
+            .rposition(|octave| octave.count > 0)
+            .unwrap_or(first);
+        octaves[first..=last].to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_common::histogram::bucket_of;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn readings(durations_ns: &[u64]) -> BucketReadings {
+        let mut readings = BucketReadings::default();
+        for &ns in durations_ns {
+            let count = &mut readings.0[bucket_of(ns)];
+            *count = count.wrapping_add(1);
+        }
+        readings
+    }
+
+    fn durations(durations_ns: &[u64]) -> Durations {
+        readings(durations_ns).since(&BucketReadings::default())
+    }
+
+    #[test]
+    fn an_empty_distribution_has_no_quantile_and_nothing_to_draw() {
+        let none = Durations::default();
+        assert!(none.is_empty());
+        assert_eq!(none.quantile_ns(0.5), None);
+        assert_eq!(none.max_ns(), None);
+        assert_eq!(none.octaves(), Vec::new());
+    }
+
+    #[test]
+    fn a_bucket_that_wrapped_between_two_readings_counts_right() {
+        let mut earlier = BucketReadings::default();
+        earlier.0[7] = u32::MAX - 1;
+        let mut later = BucketReadings::default();
+        later.0[7] = 3;
+        assert_eq!(later.since(&earlier).total(), 5);
+    }
+
+    #[test]
+    fn octaves_leave_out_the_empty_ends_but_no_gap() {
+        let octaves = durations(&[1_000, 1_100, 60_000]).octaves();
+        assert_eq!(octaves.first().map(|octave| octave.start_ns), Some(512));
+        assert_eq!(octaves.last().map(|octave| octave.end_ns), Some(65_536));
+        assert!(
+            octaves
+                .windows(2)
+                .all(|pair| pair[0].end_ns == pair[1].start_ns)
+        );
+        assert_eq!(octaves.iter().map(|octave| octave.count).sum::<u64>(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_never_below_the_true_one_and_at_most_an_eighth_above(
+            mut sample in prop::collection::vec(128_u64..10_000_000_000, 1..200),
+            q in 0.001_f64..=1.0,
+        ) {
+            sample.sort_unstable();
+            let rank = ((q * sample.len() as f64).ceil() as usize).clamp(1, sample.len());
+            let truth = sample[rank - 1];
+            let estimate = durations(&sample).quantile_ns(q).expect("there are durations");
+            prop_assert!(estimate > truth);
+            prop_assert!(estimate <= truth + truth / 8 + 1);
+        }
+
+        #[test]
+        fn adding_windows_gives_the_window_over_both(
+            first in prop::collection::vec(0_u64..1 << 40, 0..50),
+            second in prop::collection::vec(0_u64..1 << 40, 0..50),
+        ) {
+            let mut sum = durations(&first);
+            sum.add(&durations(&second));
+            let both: Vec<u64> = first.into_iter().chain(second).collect();
+            prop_assert_eq!(sum, durations(&both));
+        }
+    }
+}

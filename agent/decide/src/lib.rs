@@ -1,0 +1,13 @@
+//! What Hostler concludes from its signals, as pure functions.
+//!
+//! There is no clock in here, no I/O, no environment, no randomness and no unsafe code: whatever a
+//! conclusion depends on comes in as an argument, so that a recording replays into the same
+//! conclusions. The lint table of this folder holds that.
+//!
+//! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
+//! [`durations`] the histograms in both.
+#![forbid(unsafe_code)]
+
+pub mod durations;
+pub mod signal;
+pub mod window;

@@ -1,0 +1,184 @@
+//! The agents that are known, with where each comes from and what was last read of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hostler_common::slot::{KERNEL, OTHER, SlotLease};
+use hostler_decide::signal::{Agent, AgentKind, RunQueueSignal};
+
+use crate::programs::ProgramKey;
+
+/// An agent with where it lives and how large it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentPlace {
+    /// The agent.
+    pub agent: Agent,
+    /// Its cgroup's path, or its program and session in words.
+    pub place: String,
+    /// Threads that it has now.
+    pub threads: u32,
+    /// Processes that it has now.
+    pub processes: u32,
+}
+
+/// What an agent was made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// A v2 cgroup, by its id.
+    Cgroup(u64),
+    /// A program in the root cgroup.
+    Program(ProgramKey),
+    /// One of the slots that belong to no agent.
+    Slot(u32),
+}
+
+/// One known agent.
+pub(crate) struct Entry {
+    pub(crate) agent: Agent,
+    pub(crate) origin: Origin,
+    /// What was last read of it.
+    pub(crate) last: Arc<RunQueueSignal>,
+}
+
+/// All known agents. One that has left stays until its slot is given again, so that what it did
+/// last is still read.
+pub(crate) struct Directory {
+    entries: BTreeMap<SlotLease, Entry>,
+    leases: BTreeMap<Origin, SlotLease>,
+}
+
+impl Directory {
+    /// Only the two accounts that belong to no agent.
+    pub(crate) fn new() -> Self {
+        let mut directory = Self {
+            entries: BTreeMap::new(),
+            leases: BTreeMap::new(),
+        };
+        for (slot, name, kind) in [
+            (OTHER, "[other]", AgentKind::Other),
+            (KERNEL, "[kernel]", AgentKind::Kernel),
+        ] {
+            let id = SlotLease {
+                slot,
+                generation: 0,
+            };
+            directory.add(
+                Agent {
+                    id,
+                    name: name.into(),
+                    kind,
+                },
+                Origin::Slot(slot),
+            );
+        }
+        directory
+    }
+
+    /// Enters an agent under the lease that is its id.
+    pub(crate) fn add(&mut self, agent: Agent, origin: Origin) {
+        self.leases.insert(origin.clone(), agent.id);
+        self.entries.insert(
+            agent.id,
+            Entry {
+                agent,
+                origin,
+                last: Arc::default(),
+            },
+        );
+    }
+
+    /// The lease of the agent that was made from `origin`, also of one that has left but whose
+    /// slot still rests.
+    pub(crate) fn lease_of(&self, origin: &Origin) -> Option<SlotLease> {
+        self.leases.get(origin).copied()
+    }
+
+    /// The lease under which a slot is held now.
+    pub(crate) fn lease_of_slot(&self, slot: u32) -> Option<SlotLease> {
+        let first = SlotLease {
+            slot,
+            generation: 0,
+        };
+        let last = SlotLease {
+            slot,
+            generation: u32::MAX,
+        };
+        self.entries
+            .range(first..=last)
+            .next_back()
+            .map(|(&lease, _)| lease)
+    }
+
+    /// Removes whoever holds a slot.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        while let Some(lease) = self.lease_of_slot(slot) {
+            if let Some(entry) = self.entries.remove(&lease)
+                && self.leases.get(&entry.origin) == Some(&lease)
+            {
+                self.leases.remove(&entry.origin);
+            }
+        }
+    }
+
+    /// Every known agent, by lease.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Every known agent, by lease, to note what was read.
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
+    }
+
+    /// How many agents are known, the two accounts not counted.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(slot: u32, generation: u32) -> Agent {
+        let id = SlotLease { slot, generation };
+        Agent {
+            id,
+            name: "a".into(),
+            kind: AgentKind::Cgroup,
+        }
+    }
+
+    #[test]
+    fn an_agent_is_found_by_its_cgroup_and_by_its_slot() {
+        let mut directory = Directory::new();
+        directory.add(agent(200, 3), Origin::Cgroup(77));
+        assert_eq!(
+            directory.lease_of(&Origin::Cgroup(77)),
+            Some(agent(200, 3).id)
+        );
+        assert_eq!(directory.lease_of_slot(200), Some(agent(200, 3).id));
+        assert_eq!(directory.len(), 1);
+    }
+
+    #[test]
+    fn removing_a_slot_leaves_nothing_that_points_to_it() {
+        let mut directory = Directory::new();
+        directory.add(agent(200, 3), Origin::Cgroup(77));
+        directory.remove(200);
+        assert_eq!(directory.lease_of(&Origin::Cgroup(77)), None);
+        assert_eq!(directory.lease_of_slot(200), None);
+        assert_eq!(directory.len(), 0);
+    }
+
+    #[test]
+    fn removing_an_old_holder_leaves_the_origin_s_new_agent_alone() {
+        let mut directory = Directory::new();
+        directory.add(agent(200, 1), Origin::Cgroup(77));
+        directory.add(agent(201, 1), Origin::Cgroup(77));
+        directory.remove(200);
+        assert_eq!(
+            directory.lease_of(&Origin::Cgroup(77)),
+            Some(agent(201, 1).id)
+        );
+    }
+}

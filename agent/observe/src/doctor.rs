@@ -1,0 +1,142 @@
+//! What this host allows: for each signal the source in use, the better ones, and why not those.
+
+use std::{fs, path::Path};
+
+use crate::{ThreadSource, observer::Observer, preflight, topology};
+
+/// One signal, and where it comes from on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalSource {
+    /// What is measured.
+    pub signal: &'static str,
+    /// The source in use; `None` if the signal can't be had here.
+    pub in_use: Option<String>,
+    /// Better sources that this host does not allow, each with why not.
+    pub better: Vec<(String, String)>,
+    /// What else one should know.
+    pub note: String,
+}
+
+/// Facts of the host that explain what is possible, name and value.
+pub fn host_facts() -> Vec<(String, String)> {
+    let nodes = topology::nodes_of_cpus();
+    let node_count = nodes
+        .values()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+        .max(1);
+    [
+        ("kernel", preflight::release()),
+        ("architecture", std::env::consts::ARCH.to_owned()),
+        ("possible CPUs", topology::possible_cpus().to_string()),
+        ("NUMA nodes", node_count.to_string()),
+        ("largest process id", read_line("/proc/sys/kernel/pid_max")),
+        ("kernel BTF", size_of(preflight::BTF_PATH)),
+        (
+            "tracefs",
+            presence(
+                "/sys/kernel/tracing/events",
+                "mounted",
+                "not mounted (not needed)",
+            ),
+        ),
+        (
+            "bpffs",
+            presence_of_mount("bpf", "mounted", "not mounted (not needed)"),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+impl Observer {
+    /// Each signal with its source on this host.
+    pub fn signal_sources(&self) -> Vec<SignalSource> {
+        vec![
+            self.run_queue_source(),
+            self.cgroup_source(),
+            self.thread_source(),
+        ]
+    }
+
+    fn run_queue_source(&self) -> SignalSource {
+        SignalSource {
+            signal: "run-queue wait, time on CPU, switches",
+            in_use: Some("BTF tracepoints of the scheduler, fields read by plain loads".to_owned()),
+            better: Vec::new(),
+            note: "waits after wake-up and after preemption are told apart".to_owned(),
+        }
+    }
+
+    fn cgroup_source(&self) -> SignalSource {
+        let root = self.hierarchy().root();
+        let controllers = read_line(root.join("cgroup.controllers"));
+        let note = if controllers.is_empty() {
+            "this hierarchy has no controllers (they are v1): agents are told apart, their \
+             memory and CPU limits are not seen"
+                .to_owned()
+        } else {
+            format!("controllers: {controllers}")
+        };
+        SignalSource {
+            signal: "agents",
+            in_use: Some(format!("v2 cgroups at {}, BTF tracepoints", root.display())),
+            better: Vec::new(),
+            note,
+        }
+    }
+
+    fn thread_source(&self) -> SignalSource {
+        let (source, reason) = self.snapshot().source();
+        let iterator = "task iterator (BPF)".to_owned();
+        let (in_use, note) = match source {
+            ThreadSource::Iterator => (iterator.clone(), "sees every thread at one instant"),
+            ThreadSource::Procfs => (
+                "files below /proc".to_owned(),
+                "before Linux 6.9, threads older than Hostler that are not their process's first \
+                 stay unmeasured and are counted",
+            ),
+        };
+        SignalSource {
+            signal: "threads that were there before",
+            in_use: Some(in_use),
+            better: reason
+                .map(|reason| (iterator, reason.to_owned()))
+                .into_iter()
+                .collect(),
+            note: note.to_owned(),
+        }
+    }
+}
+
+fn read_line(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn size_of(path: &str) -> String {
+    fs::metadata(path).map_or_else(
+        |error| format!("none ({error})"),
+        |metadata| format!("{path}, {} KiB", metadata.len() / 1024),
+    )
+}
+
+fn presence(path: &str, present: &str, absent: &str) -> String {
+    if Path::new(path).exists() {
+        present
+    } else {
+        absent
+    }
+    .to_owned()
+}
+
+fn presence_of_mount(fs_type: &str, present: &str, absent: &str) -> String {
+    let mounted = fs::read_to_string("/proc/self/mounts").is_ok_and(|mounts| {
+        mounts
+            .lines()
+            .any(|line| line.split(' ').nth(2) == Some(fs_type))
+    });
+    if mounted { present } else { absent }.to_owned()
+}

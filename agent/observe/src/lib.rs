@@ -1,0 +1,30 @@
+//! Kernel to signals: loads Hostler's programs, keeps track of who is who, and reads what was
+//! measured.
+//!
+//! [`Observer`] is the way in. It only observes: loading and attaching programs is all it does to
+//! the host, nothing is pinned, and all of it goes when the process goes.
+
+mod agents;
+mod cgroups;
+mod cost;
+mod doctor;
+mod error;
+mod mapped;
+mod observer;
+mod offsets;
+mod preflight;
+mod probes;
+mod processes;
+mod programs;
+mod reading;
+mod slots;
+mod snapshot;
+mod topology;
+
+pub use agents::AgentPlace;
+pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
+pub use doctor::{SignalSource, host_facts};
+pub use error::ObserveError;
+pub use observer::{CpuView, Observer, Options};
+pub use snapshot::ThreadSource;
+pub use topology::nodes_of_cpus;

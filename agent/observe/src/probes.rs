@@ -1,0 +1,272 @@
+//! The kernel programs of `ebpf/`, loaded and attached, and their maps.
+
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{HashMap, Map, MapData, MapError, Queue, RingBuf},
+    programs::{BtfTracePoint, Program, ProgramError},
+};
+use aya_log::EbpfLogger;
+use hostler_common::{
+    agent_record::AgentRecord,
+    event::CgroupEvent,
+    losses::Losses,
+    run_queue::CpuRecord,
+    slot::{RECORDS, SlotLease},
+};
+
+use crate::{ObserveError, mapped::Mapped, offsets, topology::possible_cpus};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
+
+/// Programs that follow threads and cgroups. They come first, so that whoever is made from then on
+/// is known.
+const LIFECYCLE: [&str; 3] = ["task_newtask", "cgroup_mkdir", "cgroup_rmdir"];
+
+/// Programs that measure. They come last, when everybody is known.
+const SCHEDULER: [&str; 3] = ["sched_wakeup", "sched_wakeup_new", "sched_switch"];
+
+/// Lines of the verifier's log that an error shows: the refusal stands at its end.
+const VERIFIER_LINES: usize = 12;
+
+/// Loaded programs and their maps. Dropping it detaches and frees everything.
+pub(crate) struct Probes {
+    agents: Mapped<AgentRecord>,
+    cpus: Mapped<CpuRecord>,
+    losses: Mapped<Losses>,
+    events: RingBuf<MapData>,
+    warnings: EbpfLogger<&'static dyn log::Log>,
+    ebpf: Ebpf,
+}
+
+impl Probes {
+    /// Loads all programs; nothing runs yet. `cpu_view` is one of
+    /// [`hostler_common::run_queue::cpu_view`].
+    pub(crate) fn load(cpu_view: u32) -> Result<Self, ObserveError> {
+        let fields = offsets::resolve()?;
+        let btf = Btf::from_sys_fs().map_err(|error| ObserveError::refused("the BTF", error))?;
+        let cpus = possible_cpus();
+        let mut loader = EbpfLoader::new();
+        loader
+            .btf(Some(&btf))
+            .allow_unsupported_maps()
+            .map_max_entries("CPUS", cpus);
+        loader.override_global("CPU_VIEW", &cpu_view, true);
+        for (global, offset) in &fields {
+            loader.override_global(global, offset, true);
+        }
+        let mut ebpf = loader
+            .load(OBJECT)
+            .map_err(|error| ObserveError::refused("the maps", in_full(&error)))?;
+        for name in LIFECYCLE.into_iter().chain(SCHEDULER) {
+            program(&mut ebpf, name)?
+                .load(name, &btf)
+                .map_err(|error| refusal(name, &error))?;
+        }
+        let events = ebpf.take_map("EVENTS").ok_or_else(|| missing("EVENTS"))?;
+        Ok(Self {
+            agents: Mapped::new("AGENTS", descriptor(&ebpf, "AGENTS")?, RECORDS)?,
+            cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
+            losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
+            events: RingBuf::try_from(events)
+                .map_err(|error| ObserveError::refused("EVENTS", error))?,
+            warnings: EbpfLogger::init(&mut ebpf)
+                .map_err(|error| ObserveError::refused("the programs' log", in_full(&error)))?,
+            ebpf,
+        })
+    }
+
+    /// Attaches the programs that follow threads and cgroups.
+    pub(crate) fn attach_lifecycle(&mut self) -> Result<(), ObserveError> {
+        self.attach(&LIFECYCLE)
+    }
+
+    /// Attaches the programs that measure.
+    pub(crate) fn attach_scheduler(&mut self) -> Result<(), ObserveError> {
+        self.attach(&SCHEDULER)
+    }
+
+    fn attach(&mut self, names: &[&str]) -> Result<(), ObserveError> {
+        for name in names {
+            program(&mut self.ebpf, name)?.attach().map_err(|error| {
+                ObserveError::refused(format!("attaching {name}"), in_full(&error))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The agents' records, by `hostler_common::slot::record_index`.
+    pub(crate) fn agents(&self) -> &[AgentRecord] {
+        self.agents.records()
+    }
+
+    /// The CPUs' records, by CPU number.
+    pub(crate) fn cpus(&self) -> &[CpuRecord] {
+        self.cpus.records()
+    }
+
+    /// What was lost.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses.records()[0]
+    }
+
+    /// The next cgroup that came or went, oldest first.
+    pub(crate) fn next_event(&mut self) -> Option<CgroupEvent> {
+        let record = self.events.next()?;
+        CgroupEvent::from_bytes(&record)
+    }
+
+    /// Hands the programs' own warnings to the log.
+    pub(crate) fn log_warnings(&mut self) {
+        self.warnings.flush();
+    }
+
+    /// Gives the kernel a slot that it may give to a new cgroup.
+    pub(crate) fn push_free_slot(&mut self, slot: u32) -> Result<(), MapError> {
+        self.free_slots()?.push(slot, 0)
+    }
+
+    /// Takes back a slot that the kernel has not given to anybody; `None` when none is left.
+    pub(crate) fn pop_free_slot(&mut self) -> Option<u32> {
+        self.free_slots().ok()?.pop(0).ok()
+    }
+
+    /// Says whose threads a cgroup's are, unless the kernel side already knows. Returns whether
+    /// the lease was taken.
+    pub(crate) fn lease_to_cgroup(
+        &mut self,
+        cgroup_id: u64,
+        lease: SlotLease,
+    ) -> Result<bool, MapError> {
+        /// `BPF_NOEXIST`: fail if there is an entry.
+        const ONLY_NEW: u64 = 1;
+        let value = [lease.slot, lease.generation];
+        match self.cgroup_slots()?.insert(cgroup_id, value, ONLY_NEW) {
+            Ok(()) => Ok(true),
+            Err(_) if self.lease_of_cgroup(cgroup_id).is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lease that the kernel side knows for a cgroup.
+    pub(crate) fn lease_of_cgroup(&mut self, cgroup_id: u64) -> Option<SlotLease> {
+        let [slot, generation] = self.cgroup_slots().ok()?.get(&cgroup_id, 0).ok()?;
+        Some(SlotLease { slot, generation })
+    }
+
+    /// Removes a cgroup that is gone.
+    pub(crate) fn forget_cgroup(&mut self, cgroup_id: u64) {
+        if let Ok(mut slots) = self.cgroup_slots() {
+            // Mostly the kernel side has removed it already.
+            let _absent = slots.remove(&cgroup_id);
+        }
+    }
+
+    /// The slots that cgroups hold, as the kernel side knows it.
+    pub(crate) fn leased_slots(&mut self) -> BTreeSet<u32> {
+        let Ok(slots) = self.cgroup_slots() else {
+            return BTreeSet::new();
+        };
+        slots
+            .iter()
+            .filter_map(|entry| entry.ok().map(|(_, [slot, _])| slot))
+            .collect()
+    }
+
+    fn free_slots(&mut self) -> Result<Queue<&mut MapData, u32>, MapError> {
+        self.ebpf
+            .map_mut("FREE_SLOTS")
+            .expect("the object has FREE_SLOTS")
+            .try_into()
+    }
+
+    fn cgroup_slots(&mut self) -> Result<HashMap<&mut MapData, u64, [u32; 2]>, MapError> {
+        self.ebpf
+            .map_mut("CGROUP_SLOTS")
+            .expect("the object has CGROUP_SLOTS")
+            .try_into()
+    }
+
+    /// The descriptor of a map that was not taken out of the object.
+    pub(crate) fn descriptor(&self, name: &str) -> Result<BorrowedFd<'_>, ObserveError> {
+        descriptor(&self.ebpf, name)
+    }
+
+    /// Every map with its name and descriptor.
+    pub(crate) fn maps(&self) -> Vec<(String, BorrowedFd<'_>)> {
+        let mut maps: Vec<_> = self
+            .ebpf
+            .maps()
+            .filter_map(|(name, map)| Some((name.to_owned(), map_descriptor(map)?)))
+            .collect();
+        maps.push(("EVENTS".to_owned(), self.events.as_fd()));
+        maps.push(("AYA_LOGS".to_owned(), self.warnings.as_fd()));
+        maps.sort_by(|left, right| left.0.cmp(&right.0));
+        maps
+    }
+
+    /// Every program with the tracepoint that it is attached to, which is also its name.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = (&str, &Program)> {
+        self.ebpf.programs()
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ObserveError> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| missing(name))?
+        .try_into()
+        .map_err(|error: ProgramError| ObserveError::refused(name, in_full(&error)))
+}
+
+fn descriptor<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, ObserveError> {
+    ebpf.map(name)
+        .and_then(map_descriptor)
+        .ok_or_else(|| missing(name))
+}
+
+/// The kinds of map that the object holds; aya has no word for task storage.
+fn map_descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
+    match map {
+        Map::Array(data) | Map::HashMap(data) | Map::Queue(data) | Map::Unsupported(data) => {
+            Some(data.fd().as_fd())
+        }
+        _ => None,
+    }
+}
+
+fn missing(name: &str) -> ObserveError {
+    ObserveError::refused(name, "the object that was built in does not hold it")
+}
+
+/// A program's refusal with the end of the verifier's log, where the reason stands.
+fn refusal(name: &str, error: &ProgramError) -> ObserveError {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        return ObserveError::refused(format!("program {name}"), in_full(error));
+    };
+    let log = verifier_log.to_string();
+    tracing::debug!(program = name, log, "the verifier's whole log");
+    let lines: Vec<&str> = log.lines().collect();
+    let end = lines[lines.len().saturating_sub(VERIFIER_LINES)..].join("\n");
+    ObserveError::refused(format!("program {name}"), format!("{io_error}\n{end}"))
+}
+
+/// An error with all its causes.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

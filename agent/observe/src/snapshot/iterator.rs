@@ -1,0 +1,138 @@
+//! The kernel's task iterator.
+
+use std::{io::Read, mem::size_of, os::fd::AsFd};
+
+use hostler_common::slot::ProcessLease;
+use libbpf_rs::{
+    ErrorExt as _, Iter, Link, MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject,
+};
+
+use crate::{
+    ObserveError,
+    probes::Probes,
+    processes::{ROW_BYTES, ThreadRow},
+};
+
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/threads.o"));
+
+/// Maps that the iterator shares with the scheduler programs.
+const SHARED: [&str; 3] = ["THREADS", "CGROUP_SLOTS", "LOSSES"];
+
+/// The iterator's two programs, attached: each read of one visits all threads.
+pub(crate) struct TaskIterator {
+    threads: Link,
+    processes: Link,
+    process_slots: MapHandle,
+    /// Keeps the programs loaded.
+    _object: Object,
+}
+
+impl TaskIterator {
+    /// Loads the programs; `root_id` is the id of the root cgroup.
+    pub(crate) fn load(probes: &Probes, root_id: u64) -> Result<Self, ObserveError> {
+        let refused = |error: libbpf_rs::Error| {
+            ObserveError::refused("the task iterator", format!("{error:#}"))
+        };
+        log_libbpf();
+        let mut open = ObjectBuilder::default()
+            .open_memory(OBJECT)
+            .map_err(refused)?;
+        share_maps(&mut open, probes)?;
+        set_root(&mut open, root_id).map_err(refused)?;
+        let object = open.load().map_err(refused)?;
+        let attach = |name: &str| {
+            object
+                .progs_mut()
+                .find(|program| program.name() == name)
+                .ok_or_else(|| ObserveError::refused(name, "the object does not hold it"))?
+                .attach()
+                .map_err(refused)
+        };
+        let (threads, processes) = (attach("visit_threads")?, attach("visit_processes")?);
+        let process_slots = object
+            .maps()
+            .find(|map| map.name() == "PROCESS_SLOTS")
+            .ok_or_else(|| ObserveError::refused("PROCESS_SLOTS", "the object does not hold it"))
+            .and_then(|map| MapHandle::try_from(&map).map_err(refused))?;
+        Ok(Self {
+            threads,
+            processes,
+            process_slots,
+            _object: object,
+        })
+    }
+
+    pub(crate) fn threads(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+        rows(&self.threads)
+    }
+
+    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+        rows(&self.processes)
+    }
+
+    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
+        let mut value = [0; size_of::<ProcessLease>()];
+        value[0..4].copy_from_slice(&lease.lease.slot.to_ne_bytes());
+        value[4..8].copy_from_slice(&lease.lease.generation.to_ne_bytes());
+        value[8..16].copy_from_slice(&lease.started_ns.to_ne_bytes());
+        self.process_slots
+            .update(&tgid.to_ne_bytes(), &value, MapFlags::ANY)
+            .map_err(|error| ObserveError::refused("a process's slot", error))
+    }
+
+    pub(crate) fn forget(&mut self, tgid: u32) {
+        // Absence is the only way to fail, and is what is wanted.
+        let _absent = self.process_slots.delete(&tgid.to_ne_bytes());
+    }
+
+    /// The map that says whose the processes in the root cgroup are.
+    pub(crate) fn process_slots(&self) -> &MapHandle {
+        &self.process_slots
+    }
+}
+
+fn share_maps(open: &mut OpenObject, probes: &Probes) -> Result<(), ObserveError> {
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if SHARED.contains(&name.as_str()) {
+            map.reuse_fd(probes.descriptor(&name)?.as_fd())
+                .map_err(|error| ObserveError::refused(format!("sharing {name}"), error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes `root_cgroup_id`, the only read-only global of the object.
+fn set_root(open: &mut OpenObject, root_id: u64) -> libbpf_rs::Result<()> {
+    for mut map in open.maps_mut() {
+        if map.name().to_string_lossy().ends_with(".rodata") {
+            return map.set_initial_value(&root_id.to_ne_bytes());
+        }
+    }
+    Err(libbpf_rs::Error::from_raw_os_error(
+        nix::errno::Errno::ENOENT as i32,
+    ))
+    .context("the object has no read-only data")
+}
+
+fn rows(link: &Link) -> Result<Vec<ThreadRow>, ObserveError> {
+    let read = |error| ObserveError::refused("reading the task iterator", error);
+    let mut iterator = Iter::new(link)
+        .map_err(|error| ObserveError::refused("starting the task iterator", error))?;
+    let mut bytes = Vec::new();
+    iterator.read_to_end(&mut bytes).map_err(read)?;
+    let (rows, _rest) = bytes.as_chunks::<ROW_BYTES>();
+    Ok(rows.iter().map(ThreadRow::from_bytes).collect())
+}
+
+/// libbpf writes to standard error unless told otherwise.
+fn log_libbpf() {
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |level, message| {
+        let message = message.trim_end();
+        match level {
+            libbpf_rs::PrintLevel::Debug => tracing::trace!(message, "libbpf"),
+            // What fails is returned as an error too, which is where the user reads it.
+            _ => tracing::debug!(message, "libbpf"),
+        }
+    })));
+}

@@ -1,0 +1,180 @@
+//! The files below `/proc`, where the task iterator can't be had.
+//!
+//! A thread's record is made by a system call on a descriptor of the thread. Kernels before 6.9
+//! give such descriptors to processes' first threads only: there, other threads that are older
+//! than Hostler stay without a record, and their switches are counted as lost.
+#![allow(
+    unsafe_code,
+    reason = "no crate in use wraps pidfd_open or updates of task storage"
+)]
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+use hostler_common::{
+    slot::{ProcessLease, SlotLease},
+    thread_record::{ThreadRecord, flag},
+};
+use nix::{errno::Errno, libc};
+use procfs::process::{Process, Stat, StatFlags};
+
+use crate::{ObserveError, cgroups::Hierarchy, probes::Probes, processes::ThreadRow};
+
+/// `PIDFD_THREAD`: a descriptor of one thread, not of its process.
+const PIDFD_THREAD: libc::c_int = libc::O_EXCL;
+
+pub(crate) struct ProcFiles {
+    records: OwnedFd,
+    hierarchy: Hierarchy,
+    /// Ids of cgroups by path: looking them up anew for each thread would double the cost.
+    cgroup_ids: BTreeMap<String, u64>,
+}
+
+impl ProcFiles {
+    pub(crate) fn open(probes: &Probes, hierarchy: &Hierarchy) -> Result<Self, ObserveError> {
+        let records = probes
+            .descriptor("THREADS")?
+            .try_clone_to_owned()
+            .map_err(|error| ObserveError::refused("THREADS", error))?;
+        Ok(Self {
+            records,
+            hierarchy: hierarchy.clone(),
+            cgroup_ids: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn threads(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+        let mut rows = Vec::new();
+        self.cgroup_ids.clear();
+        for process in processes()? {
+            let Some(row) = self.row(&process) else {
+                continue;
+            };
+            for task in process.tasks().into_iter().flatten().flatten() {
+                let tid = task.tid.unsigned_abs();
+                if let Err(errno) = self.set_record(tid, &ThreadRecord::default(), true) {
+                    tracing::debug!(tid, %errno, "a thread got no record");
+                }
+                rows.push(ThreadRow { tid, ..row.clone() });
+            }
+        }
+        Ok(rows)
+    }
+
+    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+        self.cgroup_ids.clear();
+        let root_id = self.hierarchy.root_id();
+        Ok(processes()?
+            .iter()
+            .filter_map(|process| self.row(process))
+            .filter(|row| row.cgroup_id == root_id && !row.kernel_thread)
+            .collect())
+    }
+
+    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
+        let record = ThreadRecord {
+            css_set: hostler_common::thread_record::ADOPT,
+            lease: lease.lease,
+            flags: flag::PROCESS,
+            ..ThreadRecord::default()
+        };
+        let process = Process::new(tgid.cast_signed());
+        let tasks = process
+            .into_iter()
+            .flat_map(|process| process.tasks())
+            .flatten()
+            .flatten();
+        for task in tasks {
+            // Threads vanish; who still lives but can't be reached is counted when it switches.
+            if let Err(errno) = self.set_record(task.tid.unsigned_abs(), &record, false) {
+                tracing::debug!(tid = task.tid, %errno, "a thread kept its former slot");
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, process: &Process) -> Option<ThreadRow> {
+        let stat = process.stat().ok()?;
+        let path = process
+            .cgroups()
+            .ok()?
+            .0
+            .into_iter()
+            .find(|group| group.hierarchy == 0)?;
+        let cgroup_id = self.cgroup_id(path.pathname)?;
+        Some(ThreadRow {
+            cgroup_id,
+            started_ns: started_ns(&stat),
+            lease: SlotLease::default(),
+            tid: stat.pid.unsigned_abs(),
+            tgid: stat.pid.unsigned_abs(),
+            session: stat.session.unsigned_abs(),
+            kernel_thread: is_kernel_thread(&stat),
+            program: stat.comm,
+        })
+    }
+
+    fn cgroup_id(&mut self, path: String) -> Option<u64> {
+        if let Some(&id) = self.cgroup_ids.get(&path) {
+            return Some(id);
+        }
+        let id = self.hierarchy.id_at(&path)?;
+        self.cgroup_ids.insert(path, id);
+        Some(id)
+    }
+
+    /// Writes a thread's record; with `only_new`, unless it has one.
+    fn set_record(&self, tid: u32, record: &ThreadRecord, only_new: bool) -> Result<(), Errno> {
+        let pidfd = open_thread(tid)?;
+        let key = pidfd.as_raw_fd();
+        let flags = u64::from(only_new);
+        // SAFETY: key and value are of the sizes that the map was made with, and outlive the call.
+        let outcome = unsafe {
+            libbpf_rs::libbpf_sys::bpf_map_update_elem(
+                self.records.as_raw_fd(),
+                (&raw const key).cast(),
+                std::ptr::from_ref(record).cast(),
+                flags,
+            )
+        };
+        match outcome {
+            0 => Ok(()),
+            error if Errno::from_raw(-error) == Errno::EEXIST => Ok(()),
+            error => Err(Errno::from_raw(-error)),
+        }
+    }
+}
+
+fn processes() -> Result<Vec<Process>, ObserveError> {
+    let all = procfs::process::all_processes()
+        .map_err(|error| ObserveError::read("/proc", std::io::Error::other(error)))?;
+    Ok(all.flatten().collect())
+}
+
+/// A descriptor of one thread, or of a process by its first thread on kernels before 6.9.
+fn open_thread(tid: u32) -> Result<OwnedFd, Errno> {
+    let open = |flags: libc::c_int| {
+        // SAFETY: the call takes two integers.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, tid, flags) };
+        let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+        // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    match open(PIDFD_THREAD) {
+        Err(Errno::EINVAL) => open(0),
+        outcome => outcome,
+    }
+}
+
+fn started_ns(stat: &Stat) -> u64 {
+    let ticks_per_second = procfs::ticks_per_second();
+    stat.starttime
+        .saturating_mul(1_000_000_000 / ticks_per_second.max(1))
+}
+
+fn is_kernel_thread(stat: &Stat) -> bool {
+    stat.flags()
+        .is_ok_and(|flags| flags.contains(StatFlags::PF_KTHREAD))
+}

@@ -1,0 +1,17 @@
+//! Records that the kernel programs write and the user side reads.
+//!
+//! Both sides compile this crate, so that a layout can't differ between them. Everything here is
+//! `#[repr(C)]` with explicit padding and an asserted size, holds no pointer, and is valid when it
+//! is all zeroes, since that is how the kernel hands out map memory. Fields that both sides touch
+//! at the same time are [`shared`] words.
+#![no_std]
+
+pub mod agent_record;
+
+pub mod event;
+pub mod histogram;
+pub mod losses;
+pub mod run_queue;
+pub mod shared;
+pub mod slot;
+pub mod thread_record;

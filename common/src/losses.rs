@@ -1,0 +1,25 @@
+//! What the kernel side could not measure or attribute. Nothing is lost without being counted.
+
+use crate::shared::SharedU64;
+
+/// Cumulative counters of what was lost or is uncertain, the only element of the map `LOSSES`.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct Losses {
+    /// Switches and wake-ups of threads that had no record.
+    pub threads_without_record: SharedU64,
+    /// Thread records that could not be made: no memory, or the storage was busy.
+    pub records_not_made: SharedU64,
+    /// Waits and stretches left out because the clock had gone backwards between two CPUs.
+    pub negative_durations: SharedU64,
+    /// Cgroups made while no slot was free: their threads are charged to `other`.
+    pub cgroups_without_slot: SharedU64,
+    /// Events that found no room in the ring buffer; a rescan of the host makes up for them.
+    pub events_not_sent: SharedU64,
+    /// Time on a CPU charged to the parent's slot until a new process was looked at, in ns.
+    pub provisional_ns: SharedU64,
+    /// Keeps the size at one cache line.
+    pub reserved: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Losses>() == 64);

@@ -1,0 +1,155 @@
+//! Threads and cgroups that come and go: who gets a record, who gets a slot.
+//!
+//! These programs run in process context, outside the scheduler's locks: they may allocate, send
+//! events and log.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::{
+        bpf_ktime_get_ns,
+        generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str},
+    },
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use aya_log_ebpf::warn;
+use hostler_common::{
+    event::{PATH_BYTES, kind},
+    slot::{OTHER, SlotLease},
+    thread_record::flag,
+};
+
+use crate::{
+    counter::add_u32,
+    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, THREADS, count_loss},
+    offsets::{Cgroup, Task},
+};
+
+/// `CLONE_THREAD` of the kernel's `sched.h`: a thread of the same process.
+const CLONE_THREAD: u64 = 0x0001_0000;
+
+/// A thread was made (also an io_uring worker, which `sched_process_fork` never sees).
+#[btf_tracepoint(function = "task_newtask")]
+pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
+    let child = Task::new(ctx.arg::<*const c_void>(0));
+    let clone_flags = ctx.arg::<u64>(1);
+    let Some(record) = THREADS.get_or_create(child) else {
+        count_loss!(records_not_made);
+        warn!(
+            &ctx,
+            "no memory for a thread's record: its waits will not be measured"
+        );
+        return 0;
+    };
+    // A new process in the root cgroup belongs to its parent's agent until user space has seen
+    // which program it became. Everywhere else the cgroup tells, at the first switch.
+    // SAFETY: the helper takes nothing and returns the running task.
+    let parent = Task::new(unsafe { bpf_get_current_task_btf() }.cast::<c_void>());
+    let Some(parent) = THREADS.get(parent) else {
+        return 0;
+    };
+    if parent.flags & flag::PROCESS != 0 && parent.css_set == child.css_set() {
+        record.css_set = parent.css_set;
+        record.lease = parent.lease;
+        record.flags = flag::PROCESS | (parent.flags & flag::PROVISIONAL);
+        if clone_flags & CLONE_THREAD == 0 {
+            record.flags |= flag::PROVISIONAL;
+        }
+    }
+    0
+}
+
+/// A cgroup was made: it gets a slot at once, so that its first microsecond counts.
+#[btf_tracepoint(function = "cgroup_mkdir")]
+pub(crate) fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = Cgroup::new(ctx.arg::<*const c_void>(0));
+    if !cgroup.is_v2() {
+        return 0;
+    }
+    let cgroup_id = cgroup.id();
+    let lease = lease_slot(cgroup_id);
+    if lease.slot == OTHER {
+        count_loss!(cgroups_without_slot);
+        warn!(
+            &ctx,
+            "no free slot for cgroup {}: its threads are counted as other", cgroup_id
+        );
+    }
+    send(kind::CGROUP_MADE, cgroup_id, lease, ctx.arg::<*const u8>(1));
+    0
+}
+
+/// A cgroup was removed: its slot is user space's again.
+#[btf_tracepoint(function = "cgroup_rmdir")]
+pub(crate) fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = Cgroup::new(ctx.arg::<*const c_void>(0));
+    if !cgroup.is_v2() {
+        return 0;
+    }
+    let cgroup_id = cgroup.id();
+    // SAFETY: the value is copied out at once.
+    let lease = unsafe { CGROUP_SLOTS.get(cgroup_id) }
+        .copied()
+        .unwrap_or_default();
+    // Its absence is the only way to fail, and means that there was no slot to begin with.
+    let _absent = CGROUP_SLOTS.remove(cgroup_id);
+    send(
+        kind::CGROUP_REMOVED,
+        cgroup_id,
+        lease,
+        ctx.arg::<*const u8>(1),
+    );
+    0
+}
+
+/// Takes a free slot for the cgroup; the lease of `OTHER` if there is none.
+#[inline(always)]
+fn lease_slot(cgroup_id: u64) -> SlotLease {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        return SlotLease::default();
+    };
+    let Some(agent) = AGENTS.get(slot) else {
+        return SlotLease::default();
+    };
+    add_u32(&agent.generation, 1);
+    let lease = SlotLease {
+        slot,
+        generation: agent.generation.load(),
+    };
+    if CGROUP_SLOTS.insert(cgroup_id, lease, 0).is_err() {
+        return SlotLease::default();
+    }
+    lease
+}
+
+#[inline(always)]
+fn send(kind: u32, cgroup_id: u64, lease: SlotLease, path: *const u8) {
+    let Some(mut entry) = EVENTS.reserve(0) else {
+        count_loss!(events_not_sent);
+        return;
+    };
+    let event = entry.as_mut_ptr();
+    // SAFETY: the helper takes nothing and touches nothing.
+    let at_ns = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the kernel reserved an event's size at `event`, and each field of it is written
+    // before it is submitted; the path is a string of the kernel's, read by the helper for that.
+    unsafe {
+        (*event).kind = kind;
+        (*event).cgroup_id = cgroup_id;
+        (*event).lease = lease;
+        (*event).at_ns = at_ns;
+        (*event).path = [0; PATH_BYTES];
+        let read = bpf_probe_read_kernel_str(
+            (&raw mut (*event).path).cast(),
+            PATH_BYTES as u32,
+            path.cast(),
+        );
+        // The count includes the terminating zero; an error is below zero.
+        (*event).path_length = if read > 0 { read as u32 - 1 } else { 0 };
+        if (*event).path_length == PATH_BYTES as u32 - 1 {
+            (*event).path_length = PATH_BYTES as u32;
+        }
+    }
+    entry.submit(0);
+}

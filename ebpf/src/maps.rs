@@ -1,0 +1,61 @@
+//! The maps that the programs share with each other and with user space.
+
+use aya_ebpf::{
+    btf_maps::{Array, HashMap, Queue, RingBuf},
+    macros::btf_map,
+};
+use hostler_common::{
+    agent_record::AgentRecord,
+    losses::Losses,
+    run_queue::CpuRecord,
+    slot::{MAX_AGENTS, RECORDS, SlotLease},
+    thread_record::ThreadRecord,
+};
+
+use crate::task_storage::TaskStorage;
+
+/// `BPF_F_MMAPABLE`: user space reads the elements as memory, without a system call each.
+const MMAPABLE: usize = 1 << 10;
+
+/// One record a slot; see `hostler_common::slot` for the index.
+#[btf_map]
+pub(crate) static AGENTS: Array<AgentRecord, { RECORDS as usize }, MMAPABLE> = Array::new();
+
+/// One record a CPU. User space sizes it to the host before loading.
+#[btf_map]
+pub(crate) static CPUS: Array<CpuRecord, 1, MMAPABLE> = Array::new();
+
+/// What was lost, one element.
+#[btf_map]
+pub(crate) static LOSSES: Array<Losses, 1, MMAPABLE> = Array::new();
+
+/// What is known of each thread.
+#[btf_map]
+pub(crate) static THREADS: TaskStorage<ThreadRecord> = TaskStorage::new();
+
+/// v2 cgroup id → the slot it was given.
+#[btf_map]
+pub(crate) static CGROUP_SLOTS: HashMap<u64, SlotLease, { RECORDS as usize }> = HashMap::new();
+
+/// Slots ready to be given; user space keeps it filled.
+#[btf_map]
+pub(crate) static FREE_SLOTS: Queue<u32, { MAX_AGENTS as usize }> = Queue::new();
+
+/// Cgroups that came and went: room for some 4,000 between two readings.
+#[btf_map]
+pub(crate) static EVENTS: RingBuf<hostler_common::event::CgroupEvent, { 1024 * 1024 }> =
+    RingBuf::new();
+
+/// Counts something that was lost.
+macro_rules! count_loss {
+    ($counter:ident, $value:expr) => {
+        if let Some(losses) = $crate::maps::LOSSES.get(0) {
+            $crate::counter::add(&losses.$counter, $value);
+        }
+    };
+    ($counter:ident) => {
+        $crate::maps::count_loss!($counter, 1)
+    };
+}
+
+pub(crate) use count_loss;

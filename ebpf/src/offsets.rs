@@ -1,0 +1,133 @@
+//! Where this kernel keeps the fields that the programs read.
+//!
+//! User space resolves each offset from the kernel's BTF and writes it into these globals before
+//! loading; they lie in read-only data, so the verifier treats them as constants, checks that a
+//! field of the right kind is there, and the compiled program holds a plain load.
+
+use core::ffi::c_void;
+
+use aya_ebpf::Global;
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $name:ident;)+) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            static $name: Global<u32> = Global::new(0);
+        )+
+    };
+}
+
+offsets! {
+    /// `task_struct.pid`
+    TASK_PID;
+    /// `task_struct.flags`
+    TASK_FLAGS;
+    /// `task_struct.__state`
+    TASK_STATE;
+    /// `task_struct.cgroups`
+    TASK_CGROUPS;
+    /// `css_set.dfl_cgrp`
+    CSS_SET_DFL_CGRP;
+    /// `cgroup.dom_cgrp`
+    CGROUP_DOM_CGRP;
+    /// `cgroup.kn`
+    CGROUP_KN;
+    /// `cgroup.root`
+    CGROUP_ROOT;
+    /// `cgroup_root.hierarchy_id`
+    CGROUP_ROOT_HIERARCHY_ID;
+    /// `kernfs_node.id`
+    KERNFS_NODE_ID;
+}
+
+/// `PF_KTHREAD` of the kernel's `sched.h`: the thread is a kernel thread.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `TASK_RUNNING` of the kernel's `sched.h`.
+const TASK_RUNNING: u32 = 0;
+
+/// A kernel object that the verifier knows the type of.
+#[derive(Clone, Copy)]
+struct Object(*const c_void);
+
+impl Object {
+    #[inline(always)]
+    fn field<T: Copy>(self, offset: &Global<u32>) -> T {
+        let field = self.0.wrapping_byte_add(offset.load() as usize).cast::<T>();
+        // SAFETY: the verifier accepts the load only if `field` lies at a known offset of an
+        // object whose type it knows, and lets a load from a freed one read zero.
+        unsafe { field.read_volatile() }
+    }
+}
+
+/// A `struct task_struct`.
+#[derive(Clone, Copy)]
+pub(crate) struct Task(Object);
+
+impl Task {
+    /// Wraps a pointer that the kernel passed as a `struct task_struct *`.
+    #[inline(always)]
+    pub(crate) fn new(task: *const c_void) -> Self {
+        Self(Object(task))
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> *mut c_void {
+        self.0.0.cast_mut()
+    }
+
+    /// One of the per-CPU idle threads, which all have thread id 0 and wait for nobody.
+    #[inline(always)]
+    pub(crate) fn is_idle(self) -> bool {
+        self.0.field::<i32>(&TASK_PID) == 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_kernel_thread(self) -> bool {
+        self.0.field::<u32>(&TASK_FLAGS) & PF_KTHREAD != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_runnable(self) -> bool {
+        self.0.field::<u32>(&TASK_STATE) == TASK_RUNNING
+    }
+
+    /// Address of the thread's `css_set`, which stands for its cgroups in all hierarchies.
+    #[inline(always)]
+    pub(crate) fn css_set(self) -> u64 {
+        self.0.field::<u64>(&TASK_CGROUPS)
+    }
+
+    /// Id of the v2 cgroup that the thread belongs to; in threaded mode, of the domain above it.
+    #[inline(always)]
+    pub(crate) fn cgroup_id(self) -> u64 {
+        let css_set = Object(self.0.field(&TASK_CGROUPS));
+        let cgroup = Object(css_set.field(&CSS_SET_DFL_CGRP));
+        Cgroup(Object(cgroup.field(&CGROUP_DOM_CGRP))).id()
+    }
+}
+
+/// A `struct cgroup`.
+#[derive(Clone, Copy)]
+pub(crate) struct Cgroup(Object);
+
+impl Cgroup {
+    /// Wraps a pointer that the kernel passed as a `struct cgroup *`.
+    #[inline(always)]
+    pub(crate) fn new(cgroup: *const c_void) -> Self {
+        Self(Object(cgroup))
+    }
+
+    /// The cgroup's id: the inode number of its directory.
+    #[inline(always)]
+    pub(crate) fn id(self) -> u64 {
+        Object(self.0.field(&CGROUP_KN)).field(&KERNFS_NODE_ID)
+    }
+
+    /// The v2 hierarchy has id 0; all others are v1.
+    #[inline(always)]
+    pub(crate) fn is_v2(self) -> bool {
+        Object(self.0.field(&CGROUP_ROOT)).field::<i32>(&CGROUP_ROOT_HIERARCHY_ID) == 0
+    }
+}

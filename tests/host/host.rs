@@ -1,0 +1,174 @@
+//! The machine under test: where its v2 cgroups are, and the `hostler` that was built.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::Need;
+
+/// The binary that these tests are about.
+pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
+
+/// How long anything may take before it counts as hung. Guests without hardware support are slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the tests need to know of the machine.
+#[derive(Clone)]
+pub(crate) struct Host {
+    cgroup_root: PathBuf,
+}
+
+impl Host {
+    /// Looks at the machine; the reason if it can run none of the tests.
+    pub(crate) fn find() -> Result<Self, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("needs root".to_owned());
+        }
+        let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
+        let cgroup_root = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .find(|fields| fields.get(2) == Some(&"cgroup2"))
+            .map(|fields| PathBuf::from(fields[1]))
+            .ok_or("no cgroup v2 hierarchy is mounted")?;
+        Ok(Self { cgroup_root })
+    }
+
+    /// Why something that a test needs can't be had; `None` if it can.
+    pub(crate) fn lack(&self, need: Need) -> Option<String> {
+        match need {
+            Need::WritableCgroups => {
+                let probe = self.cgroup_root.join(format!("hostler-probe-{}", std::process::id()));
+                let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+                made.err().map(|error| format!("cgroups can't be made: {error}"))
+            }
+            Need::MountNamespaces => {
+                let made = Command::new("unshare").args(["--mount", "true"]).status();
+                match made {
+                    Ok(status) if status.success() => None,
+                    Ok(status) => Some(format!("mount namespaces can't be made ({status})")),
+                    Err(error) => Some(format!("unshare can't be run: {error}")),
+                }
+            }
+        }
+    }
+
+    /// Where the v2 hierarchy is mounted.
+    pub(crate) fn cgroup_root(&self) -> &Path {
+        &self.cgroup_root
+    }
+
+    /// A new cgroup with a name that no other test uses.
+    pub(crate) fn cgroup(&self, label: &str) -> TestCgroup {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hostler-test-{}-{number}-{label}", std::process::id());
+        let path = self.cgroup_root.join(&name);
+        fs::create_dir(&path).expect("the cgroup can be made");
+        TestCgroup { name, path }
+    }
+}
+
+/// A cgroup that a test made. It ends what runs in it, and removes it, when dropped.
+pub(crate) struct TestCgroup {
+    pub(crate) name: String,
+    path: PathBuf,
+}
+
+impl TestCgroup {
+    /// Starts a command in the cgroup. A shell moves itself there first, so that nothing of the
+    /// command runs elsewhere.
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        Command::new("sh")
+            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])
+            .arg(&self.path)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell can be started")
+    }
+
+    /// Starts one of this binary's own loads in the cgroup.
+    pub(crate) fn start_load(&self, words: &[&str]) -> Child {
+        let own = std::env::current_exe().expect("this binary has a path");
+        let own = own.to_str().expect("its path is text");
+        self.start(&[&[own, crate::load::WORD], words].concat())
+    }
+}
+
+impl Drop for TestCgroup {
+    fn drop(&mut self) {
+        let give_up = Instant::now() + PATIENCE;
+        while fs::remove_dir(&self.path).is_err() && self.path.exists() && Instant::now() < give_up {
+            let processes = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
+            for process in processes.lines().filter_map(|line| line.parse().ok()) {
+                // It may have ended by itself meanwhile.
+                let _gone = kill(Pid::from_raw(process), Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Runs `hostler` to its end.
+pub(crate) fn hostler(words: &[&str]) -> Output {
+    Command::new(HOSTLER).args(words).output().expect("hostler can be started")
+}
+
+/// Starts `hostler` and lets it run.
+pub(crate) fn start_hostler(words: &[&str]) -> Child {
+    Command::new(HOSTLER)
+        .args(words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("hostler can be started")
+}
+
+/// Waits until a process's probes are attached, by the links that it holds.
+pub(crate) fn wait_until_attached(hostler: &mut Child) {
+    let folder = PathBuf::from(format!("/proc/{}/fd", hostler.id()));
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let links = fs::read_dir(&folder).into_iter().flatten().flatten().filter(|entry| {
+            fs::read_link(entry.path()).is_ok_and(|target| target.ends_with("anon_inode:bpf_link"))
+        });
+        // Six tracepoints and the two iterators.
+        if links.count() >= 8 {
+            return;
+        }
+        let ended = hostler.try_wait().expect("its state can be read");
+        assert!(ended.is_none(), "hostler ended before it was attached: {ended:?}");
+        assert!(Instant::now() < give_up, "hostler did not attach within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends a signal to a process that a test started.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().try_into().expect("a process id"));
+    kill(pid, signal).expect("the process is there");
+}
+
+/// The reports in JSON lines, one value each.
+pub(crate) fn reports(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "hostler failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+    );
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}

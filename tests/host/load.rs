@@ -1,0 +1,102 @@
+//! Loads whose truth is known: this binary runs them in processes of their own.
+
+use std::{
+    io::{Read, Write},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    sys::resource::{UsageWho, getrusage},
+    unistd::Pid,
+};
+
+/// The first word of a command line that asks for a load.
+pub(crate) const WORD: &str = "load";
+
+/// Runs a load and prints the context switches that the kernel counted for this process,
+/// voluntary and not.
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(1);
+    match words.first().map(String::as_str) {
+        Some("spin") => spin(number(1), Duration::from_millis(number(2))),
+        Some("sleep") => sleep(number(1)),
+        Some("ping-pong") => ping_pong(number(1)),
+        Some("wait-for-word") => wait_for_word(number(1)),
+        _ => return ExitCode::FAILURE,
+    }
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    println!(
+        "{} {}",
+        usage.voluntary_context_switches(),
+        usage.involuntary_context_switches()
+    );
+    ExitCode::SUCCESS
+}
+
+/// Threads that compute side by side on CPU 0.
+fn spin(threads: u64, time: Duration) {
+    pin();
+    let end = Instant::now() + time;
+    let spinners: Vec<_> = (0..threads)
+        .map(|_| thread::spawn(move || while Instant::now() < end { std::hint::spin_loop() }))
+        .collect();
+    spinners.into_iter().for_each(|spinner| spinner.join().expect("it only computes"));
+}
+
+/// One thread that sleeps for a millisecond, again and again.
+fn sleep(times: u64) {
+    for _ in 0..times {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Two threads on one CPU that pass a byte to and fro.
+fn ping_pong(rounds: u64) {
+    pin();
+    let (mut there_read, mut there_write) = std::io::pipe().expect("a pipe");
+    let (mut back_read, mut back_write) = std::io::pipe().expect("a pipe");
+    let partner = thread::spawn(move || {
+        let mut byte = [0];
+        for _ in 0..rounds {
+            there_read.read_exact(&mut byte).expect("a byte");
+            back_write.write_all(&byte).expect("a byte");
+        }
+    });
+    let mut byte = [0];
+    for _ in 0..rounds {
+        there_write.write_all(&byte).expect("a byte");
+        back_read.read_exact(&mut byte).expect("a byte");
+    }
+    partner.join().expect("it only passes bytes");
+}
+
+/// Threads that do nothing until a line comes, then wake once a millisecond for 100 times.
+fn wait_for_word(threads: u64) {
+    let mut line = String::new();
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let receiver = std::sync::Arc::new(std::sync::Mutex::new(receiver));
+    let waiters: Vec<_> = (1..threads)
+        .map(|_| {
+            let receiver = std::sync::Arc::clone(&receiver);
+            thread::spawn(move || {
+                // The sender is dropped when the line has come, which ends the wait of each.
+                let _dropped = receiver.lock().map(|receiver| receiver.recv());
+                sleep(100);
+            })
+        })
+        .collect();
+    println!("ready");
+    std::io::stdin().read_line(&mut line).expect("a line");
+    drop(sender);
+    sleep(100);
+    waiters.into_iter().for_each(|waiter| waiter.join().expect("it only sleeps"));
+}
+
+fn pin() {
+    let mut first = CpuSet::new();
+    first.set(0).expect("there is a CPU 0");
+    sched_setaffinity(Pid::from_raw(0), &first).expect("CPU 0 is allowed");
+}

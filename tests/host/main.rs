@@ -1,0 +1,63 @@
+//! Hostler on a real kernel: the built binary, real processes in real cgroups.
+//!
+//! These tests load programs into the kernel, so they need root. A test that this machine can't
+//! run is skipped with its reason, and the count says so. They touch nothing but cgroups of their
+//! own, and end only what they started.
+
+mod attribution;
+mod ends;
+mod host;
+mod load;
+mod refusals;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+
+/// A test, and what it needs.
+struct Test {
+    name: &'static str,
+    needs: &'static [Need],
+    run: fn(&host::Host),
+}
+
+/// What a test needs of the machine.
+#[derive(Clone, Copy)]
+enum Need {
+    /// To put processes into cgroups of its own.
+    WritableCgroups,
+    /// To make mount namespaces, in which something of the host is missing.
+    MountNamespaces,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if words.get(1).is_some_and(|word| word == load::WORD) {
+        return load::run(&words[2..]);
+    }
+    let arguments = Arguments::from_args();
+    let machine = host::Host::find();
+    let all = [attribution::TESTS, ends::TESTS, refusals::TESTS].concat();
+    let mut trials = Vec::new();
+    for test in all {
+        let lack = match &machine {
+            Ok(host) => test.needs.iter().find_map(|need| host.lack(*need)),
+            Err(lack) => Some(lack.clone()),
+        };
+        if let Some(reason) = &lack {
+            eprintln!("skipped: {}: {reason}", test.name);
+        }
+        let host = machine.as_ref().ok().cloned();
+        let trial = Trial::test(test.name, move || {
+            let host = host.ok_or(Failed::from("this machine can't run it"))?;
+            (test.run)(&host);
+            Ok(())
+        });
+        trials.push(trial.with_ignored_flag(lack.is_some()));
+    }
+    conclude(&libtest_mimic::run(&arguments, trials))
+}
+
+fn conclude(conclusion: &Conclusion) -> ExitCode {
+    conclusion.exit_code()
+}

@@ -1,0 +1,39 @@
+//! Hostler's development tasks, run as `cargo xtask TASK`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod build_ebpf;
+mod vm;
+mod workspace;
+
+/// Hostler's development tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the kernel programs and say where they are.
+    BuildEbpf,
+    /// Run a command in a guest with another kernel and another shape.
+    Vm(vm::VmArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::BuildEbpf => build_ebpf::run(),
+        Task::Vm(args) => vm::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
