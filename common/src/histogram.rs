@@ -34,6 +34,10 @@ const _: () = assert!(size_of::<Histogram>() == 4 * BUCKETS);
 /// The bucket that a duration of `ns` nanoseconds is counted in, always below [`BUCKETS`].
 /// What is longer than the last bucket's start is counted in the last bucket.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "every value that is cast is below BUCKETS"
+)]
 pub const fn bucket_of(ns: u64) -> usize {
     let units = ns >> UNIT_LOG2;
     let units = if units > LAST_UNITS {

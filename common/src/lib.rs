@@ -5,6 +5,11 @@
 //! is all zeroes, since that is how the kernel hands out map memory. Fields that both sides touch
 //! at the same time are [`shared`] words.
 #![no_std]
+#![allow(
+    clippy::inline_always,
+    reason = "a call in a kernel program costs more than these bodies, and some verifiers lose \
+              bounds across it"
+)]
 
 pub mod agent_record;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod build_ebpf;
+mod test;
 mod vm;
 mod workspace;
 
@@ -20,6 +21,8 @@ struct Cli {
 enum Task {
     /// Build the kernel programs and say where they are.
     BuildEbpf,
+    /// Run every test that this machine can run.
+    Test(test::TestArgs),
     /// Run a command in a guest with another kernel and another shape.
     Vm(vm::VmArgs),
 }
@@ -27,6 +30,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match outcome {

@@ -123,7 +123,14 @@ impl Timers {
     }
 
     async fn next(&mut self) -> Event {
-        let Self { ticks, reports, end, interrupt, terminate, shortest_ns: _ } = self;
+        let Self {
+            ticks,
+            reports,
+            end,
+            interrupt,
+            terminate,
+            shortest_ns: _,
+        } = self;
         tokio::select! {
             // In this order: an end that is due is not put off by a tick that is due as well, and
             // a report covers the tick.

@@ -190,6 +190,11 @@ mod tests {
 
     proptest! {
         #[test]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank among at most 200"
+        )]
         fn a_quantile_is_never_below_the_true_one_and_at_most_an_eighth_above(
             mut sample in prop::collection::vec(128_u64..10_000_000_000, 1..200),
             q in 0.001_f64..=1.0,

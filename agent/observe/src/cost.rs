@@ -75,9 +75,7 @@ impl Observer {
                 let info = MapFdInfo::from_fd(descriptor).ok();
                 let of_map = info.as_ref().and_then(|info| info.memlock);
                 let is_threads = name == "THREADS";
-                let entries = info
-                    .as_ref()
-                    .map_or(0, |info| info.max_entries);
+                let entries = info.as_ref().map_or(0, |info| info.max_entries);
                 MapCost {
                     kind: kind_of(&name).to_owned(),
                     entries: if is_threads {

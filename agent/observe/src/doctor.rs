@@ -54,19 +54,10 @@ impl Observer {
     /// Each signal with its source on this host.
     pub fn signal_sources(&self) -> Vec<SignalSource> {
         vec![
-            self.run_queue_source(),
+            run_queue_source(),
             self.cgroup_source(),
             self.thread_source(),
         ]
-    }
-
-    fn run_queue_source(&self) -> SignalSource {
-        SignalSource {
-            signal: "run-queue wait, time on CPU, switches",
-            in_use: Some("BTF tracepoints of the scheduler, fields read by plain loads".to_owned()),
-            better: Vec::new(),
-            note: "waits after wake-up and after preemption are told apart".to_owned(),
-        }
     }
 
     fn cgroup_source(&self) -> SignalSource {
@@ -107,6 +98,15 @@ impl Observer {
                 .collect(),
             note: note.to_owned(),
         }
+    }
+}
+
+fn run_queue_source() -> SignalSource {
+    SignalSource {
+        signal: "run-queue wait, time on CPU, switches",
+        in_use: Some("BTF tracepoints of the scheduler, fields read by plain loads".to_owned()),
+        better: Vec::new(),
+        note: "waits after wake-up and after preemption are told apart".to_owned(),
     }
 }
 

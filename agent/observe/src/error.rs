@@ -1,6 +1,6 @@
 //! What can keep Hostler from observing.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// Why the host can't be observed, with what to do about it in [`ObserveError::hint`].
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +87,10 @@ impl ObserveError {
         }
     }
 
-    pub(crate) fn refused(what: impl Into<String>, reason: impl ToString) -> Self {
+    pub(crate) fn refused(what: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Refused {
             what: what.into(),
-            reason: reason.to_string(),
+            reason: format!("{reason}"),
         }
     }
 

@@ -352,7 +352,11 @@ impl Observer {
                 lease,
                 started_ns: process.started_ns,
             };
-            self.snapshot.assign(process.tgid, lease)?;
+            if let Err(error) = self.snapshot.assign(process.tgid, lease) {
+                // The table is full: the process stays with its parent's agent or with nobody.
+                tracing::debug!(tgid = process.tgid, %error, "a process was not told apart");
+                self.agents_without_slot += 1;
+            }
         }
         for key in departed {
             if let Some(lease) = self.directory.lease_of(&Origin::Program(key)) {

@@ -46,13 +46,11 @@ fn offset_bits(btf: &Btf<'_>, structure: Struct<'_>, field: &str) -> Option<u32>
         let MemberAttr::Normal { offset } = member.attr else {
             return None;
         };
-        match member.name {
-            Some(name) => (name == field).then_some(offset),
-            None => {
-                let inner = btf.type_by_id::<Struct<'_>>(member.ty)?;
-                Some(offset + offset_bits(btf, inner, field)?)
-            }
+        if let Some(name) = member.name {
+            return (name == field).then_some(offset);
         }
+        let inner = btf.type_by_id::<Struct<'_>>(member.ty)?;
+        Some(offset + offset_bits(btf, inner, field)?)
     })
 }
 

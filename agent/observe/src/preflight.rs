@@ -28,9 +28,10 @@ pub(crate) fn check() -> Result<(), ObserveError> {
 
 /// The running kernel's release, as `uname -r` prints it.
 pub(crate) fn release() -> String {
-    nix::sys::utsname::uname()
-        .map(|name| name.release().to_string_lossy().into_owned())
-        .unwrap_or_else(|_| "unknown".to_owned())
+    nix::sys::utsname::uname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.release().to_string_lossy().into_owned(),
+    )
 }
 
 fn check_release(release: &str) -> Result<(), ObserveError> {

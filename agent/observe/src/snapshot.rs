@@ -79,7 +79,10 @@ impl Snapshot {
     pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
         match self {
             Self::Iterator(iterator) => iterator.assign(tgid, lease),
-            Self::Procfs { files, .. } => files.assign(tgid, lease),
+            Self::Procfs { files, .. } => {
+                files.assign(tgid, lease);
+                Ok(())
+            }
         }
     }
 

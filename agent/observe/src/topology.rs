@@ -28,9 +28,9 @@ fn nodes_below(folder: &Path) -> BTreeMap<u32, u32> {
 pub(crate) fn parse_list(list: &str) -> Vec<u32> {
     let mut numbers = Vec::new();
     for range in list.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
-            numbers.extend(first..=last);
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        if let (Ok(low), Ok(high)) = (low.parse::<u32>(), high.parse::<u32>()) {
+            numbers.extend(low..=high);
         }
     }
     numbers

@@ -129,10 +129,11 @@ fn rows(link: &Link) -> Result<Vec<ThreadRow>, ObserveError> {
 fn log_libbpf() {
     libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |level, message| {
         let message = message.trim_end();
-        match level {
-            libbpf_rs::PrintLevel::Debug => tracing::trace!(message, "libbpf"),
+        if level == libbpf_rs::PrintLevel::Debug {
+            tracing::trace!(message, "libbpf");
+        } else {
             // What fails is returned as an error too, which is where the user reads it.
-            _ => tracing::debug!(message, "libbpf"),
+            tracing::debug!(message, "libbpf");
         }
     })));
 }

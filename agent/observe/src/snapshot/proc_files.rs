@@ -73,7 +73,7 @@ impl ProcFiles {
             .collect())
     }
 
-    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
+    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) {
         let record = ThreadRecord {
             css_set: hostler_common::thread_record::ADOPT,
             lease: lease.lease,
@@ -92,7 +92,6 @@ impl ProcFiles {
                 tracing::debug!(tid = task.tid, %errno, "a thread kept its former slot");
             }
         }
-        Ok(())
     }
 
     fn row(&mut self, process: &Process) -> Option<ThreadRow> {

@@ -58,7 +58,8 @@ on_streams() {
     cat <stderr >&5 &
     stderr_relay=$!
     echo started >&3
-    setsid env -i /bin/sh ./command </dev/null >stdout 2>stderr 3>&- 4>&- 5>&-
+    # In a subshell, so that what this shell has to say of the command's end goes to the console.
+    (exec setsid env -i /bin/sh ./command) </dev/null >stdout 2>stderr 3>&- 4>&- 5>&-
     echo "exit $?" >&3
     kill_leftovers
     wait "$stdout_relay" "$stderr_relay"
@@ -80,6 +81,7 @@ if [ "$interactive" = yes ]; then
 else
     on_streams
 fi
-# The host ends the guest when it has everything; it does so even if it is killed itself, as a rule.
+# The host ends the guest when it has everything. Ending by itself could cut off output that a slow
+# reader has not taken yet.
 sleep 3600
 poweroff -f
