@@ -48,9 +48,12 @@ impl Host {
     pub(crate) fn lack(&self, need: Need) -> Option<String> {
         match need {
             Need::WritableCgroups => {
-                let probe = self.cgroup_root.join(format!("hostler-probe-{}", std::process::id()));
+                let probe = self
+                    .cgroup_root
+                    .join(format!("hostler-probe-{}", std::process::id()));
                 let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
-                made.err().map(|error| format!("cgroups can't be made: {error}"))
+                made.err()
+                    .map(|error| format!("cgroups can't be made: {error}"))
             }
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
@@ -110,7 +113,8 @@ impl TestCgroup {
 impl Drop for TestCgroup {
     fn drop(&mut self) {
         let give_up = Instant::now() + PATIENCE;
-        while fs::remove_dir(&self.path).is_err() && self.path.exists() && Instant::now() < give_up {
+        while fs::remove_dir(&self.path).is_err() && self.path.exists() && Instant::now() < give_up
+        {
             let processes = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
             for process in processes.lines().filter_map(|line| line.parse().ok()) {
                 // It may have ended by itself meanwhile.
@@ -123,7 +127,10 @@ impl Drop for TestCgroup {
 
 /// Runs `hostler` to its end.
 pub(crate) fn hostler(words: &[&str]) -> Output {
-    Command::new(HOSTLER).args(words).output().expect("hostler can be started")
+    Command::new(HOSTLER)
+        .args(words)
+        .output()
+        .expect("hostler can be started")
 }
 
 /// Starts `hostler` and lets it run.
@@ -136,21 +143,36 @@ pub(crate) fn start_hostler(words: &[&str]) -> Child {
         .expect("hostler can be started")
 }
 
-/// Waits until a process's probes are attached, by the links that it holds.
+/// Waits until all probes of a process are attached: six tracepoints and two iterators.
 pub(crate) fn wait_until_attached(hostler: &mut Child) {
+    wait_for_links(hostler, 8);
+}
+
+/// Waits until a process holds that many links of programs.
+pub(crate) fn wait_for_links(hostler: &mut Child, wanted: usize) {
     let folder = PathBuf::from(format!("/proc/{}/fd", hostler.id()));
     let give_up = Instant::now() + PATIENCE;
     loop {
-        let links = fs::read_dir(&folder).into_iter().flatten().flatten().filter(|entry| {
-            fs::read_link(entry.path()).is_ok_and(|target| target.ends_with("anon_inode:bpf_link"))
-        });
-        // Six tracepoints and the two iterators.
-        if links.count() >= 8 {
+        let links = fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| {
+                fs::read_link(entry.path())
+                    .is_ok_and(|target| target.ends_with("anon_inode:bpf_link"))
+            });
+        if links.count() >= wanted {
             return;
         }
         let ended = hostler.try_wait().expect("its state can be read");
-        assert!(ended.is_none(), "hostler ended before it was attached: {ended:?}");
-        assert!(Instant::now() < give_up, "hostler did not attach within {PATIENCE:?}");
+        assert!(
+            ended.is_none(),
+            "hostler ended before it was attached: {ended:?}"
+        );
+        assert!(
+            Instant::now() < give_up,
+            "hostler did not attach within {PATIENCE:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -170,5 +192,7 @@ pub(crate) fn reports(output: &Output) -> Vec<Value> {
         output.status,
         String::from_utf8_lossy(&output.stderr),
     );
-    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect()
 }

@@ -19,7 +19,12 @@ pub(crate) const WORD: &str = "load";
 /// Runs a load and prints the context switches that the kernel counted for this process,
 /// voluntary and not.
 pub(crate) fn run(words: &[String]) -> ExitCode {
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(1);
+    let number = |at: usize| {
+        words
+            .get(at)
+            .and_then(|word| word.parse::<u64>().ok())
+            .unwrap_or(1)
+    };
     match words.first().map(String::as_str) {
         Some("spin") => spin(number(1), Duration::from_millis(number(2))),
         Some("sleep") => sleep(number(1)),
@@ -41,9 +46,17 @@ fn spin(threads: u64, time: Duration) {
     pin();
     let end = Instant::now() + time;
     let spinners: Vec<_> = (0..threads)
-        .map(|_| thread::spawn(move || while Instant::now() < end { std::hint::spin_loop() }))
+        .map(|_| {
+            thread::spawn(move || {
+                while Instant::now() < end {
+                    std::hint::spin_loop()
+                }
+            })
+        })
         .collect();
-    spinners.into_iter().for_each(|spinner| spinner.join().expect("it only computes"));
+    spinners
+        .into_iter()
+        .for_each(|spinner| spinner.join().expect("it only computes"));
 }
 
 /// One thread that sleeps for a millisecond, again and again.
@@ -92,7 +105,9 @@ fn wait_for_word(threads: u64) {
     std::io::stdin().read_line(&mut line).expect("a line");
     drop(sender);
     sleep(100);
-    waiters.into_iter().for_each(|waiter| waiter.join().expect("it only sleeps"));
+    waiters
+        .into_iter()
+        .for_each(|waiter| waiter.join().expect("it only sleeps"));
 }
 
 fn pin() {

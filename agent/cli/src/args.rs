@@ -17,16 +17,19 @@ pub(crate) use options::{
 
 const EXAMPLES: &str = "\
 Examples:
-  hostler                                    watch this host, a new table each second
-  hostler --once --agent '*mcp*'             one table of some agents, then exit
-  hostler trace runq --duration 10s          how long each agent waited for a CPU
-  hostler doctor                             what Hostler can measure on this host
+  hostler                            watch this host, a new table each second
+  hostler --once --agent '*mcp*'     one table of some agents, then exit
+  hostler trace runq --duration 10s  how long each agent waited for a CPU
+  hostler doctor                     what Hostler can measure on this host
 
-Exit status: 0 if all went well, 1 if this host does not allow it, 2 for a wrong command line.";
+Exit status:
+  0  all went well
+  1  this host does not allow it, or something failed
+  2  the command line is wrong";
 
 const TRACE_EXAMPLES: &str = "\
 Examples:
-  hostler trace runq --duration 10s          how long each agent waited for a CPU";
+  hostler trace runq --duration 10s  how long each agent waited for a CPU";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -35,8 +38,8 @@ Examples:
 
 const MAN_EXAMPLES: &str = "\
 Examples:
-  hostler man | man -l -                     read the main page
-  hostler man --dir /usr/local/share/man/man1";
+  hostler man | man -l -                      read the main page
+  hostler man --dir /usr/local/share/man/man1  install all pages";
 
 /// See which AI agent on this host waits for a CPU, and how long.
 ///
@@ -45,7 +48,8 @@ Examples:
 /// group, where no group tells them apart, it is a program in a session.
 ///
 /// Without a command, Hostler shows a live view: the agents that waited longest, refreshed each
-/// interval. It needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE.
+/// interval. It needs root, or the capabilities `CAP_BPF`, `CAP_PERFMON` and
+/// `CAP_SYS_RESOURCE`.
 #[derive(Debug, Parser)]
 #[command(name = "hostler", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -147,4 +151,5 @@ fn live_option_typed(matches: &ArgMatches) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 mod tests;

@@ -96,7 +96,12 @@ mod tests {
         for mut command in with_subcommands(built()) {
             let name = command.get_name().to_owned();
             let help = command.render_long_help().to_string();
-            assert!(help.contains("Examples:\n  hostler"), "{name}: {help}");
+            let examples = help.split_once("Examples:\n  hostler");
+            let (_, examples) = examples.unwrap_or_else(|| panic!("{name}: {help}"));
+            assert!(
+                examples.lines().all(|line| line.len() < 80),
+                "{name}: {help}"
+            );
             let page = page(command);
             assert!(page.contains(".SH EXAMPLES\n  hostler"), "{name}: {page}");
         }

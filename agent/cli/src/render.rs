@@ -18,7 +18,6 @@ mod units;
 
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
 pub(crate) use doctor::{doctor_json, doctor_text};
-pub(crate) use foreign::printable;
 pub(crate) use live::{LiveView, Screen, live};
 pub(crate) use runq::{Layout, runq_text};
 pub(crate) use runq_csv::runq_csv;

@@ -3,7 +3,7 @@
 use hostler_common::slot::SlotLease;
 use hostler_decide::signal::{AgentKind, LossSignal};
 use hostler_decide::window::RunQueueWindow;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
 
@@ -106,8 +106,10 @@ pub(crate) struct AgentLine {
 
 /// What Hostler can measure on this host.
 #[derive(Clone, Debug, Default, Serialize)]
+#[serde(tag = "report", rename = "doctor")]
 pub(crate) struct DoctorReport {
     /// Facts about the host: their names and values.
+    #[serde(serialize_with = "facts")]
     pub(crate) host: Vec<(String, String)>,
     /// Each signal and its source.
     pub(crate) signals: Vec<SignalRow>,
@@ -127,6 +129,7 @@ pub(crate) struct SignalRow {
     /// The source in use; `None` if the signal can't be had.
     pub(crate) in_use: Option<String>,
     /// Better sources, and why each is not used.
+    #[serde(serialize_with = "better_sources")]
     pub(crate) better: Vec<(String, String)>,
     /// What else there is to know; may be empty.
     pub(crate) note: String,
@@ -160,4 +163,26 @@ pub(crate) struct ProgramRow {
     pub(crate) instructions: Option<u32>,
     /// The memory its code takes.
     pub(crate) bytes: u64,
+}
+
+/// Facts as one object: the facts' names are its keys.
+fn facts<S: Serializer>(facts: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(facts.iter().map(|(name, value)| (name, value)))
+}
+
+/// Sources as objects that say what is what.
+fn better_sources<S: Serializer>(
+    sources: &[(String, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Better<'a> {
+        source: &'a str,
+        why_not: &'a str,
+    }
+    serializer.collect_seq(
+        sources
+            .iter()
+            .map(|(source, why_not)| Better { source, why_not }),
+    )
 }

@@ -26,5 +26,6 @@ pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, host_facts};
 pub use error::ObserveError;
 pub use observer::{CpuView, Observer, Options};
+pub use preflight::{host_name, release as kernel_release};
 pub use snapshot::ThreadSource;
 pub use topology::nodes_of_cpus;

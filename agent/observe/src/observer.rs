@@ -183,6 +183,11 @@ impl Observer {
         self.directory.len()
     }
 
+    /// The names of all known agents.
+    pub fn agent_names(&self) -> impl Iterator<Item = &str> {
+        self.directory.entries().map(|entry| &*entry.agent.name)
+    }
+
     /// How long loading, attaching and finding everybody took.
     pub fn started_in(&self) -> Duration {
         self.started_in

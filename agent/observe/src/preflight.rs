@@ -27,10 +27,18 @@ pub(crate) fn check() -> Result<(), ObserveError> {
 }
 
 /// The running kernel's release, as `uname -r` prints it.
-pub(crate) fn release() -> String {
+pub fn release() -> String {
     nix::sys::utsname::uname().map_or_else(
         |_| "unknown".to_owned(),
         |name| name.release().to_string_lossy().into_owned(),
+    )
+}
+
+/// The host's name.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
     )
 }
 

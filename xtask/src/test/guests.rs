@@ -20,7 +20,10 @@ const GUESTS: [(&str, &str); 1] = [("6.1", "2")];
 
 pub(super) fn run(tally: &mut Tally) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
-        tally.skip("guests", "the guests run the host's programs on an emulated x86-64");
+        tally.skip(
+            "guests",
+            "the guests run the host's programs on an emulated x86-64",
+        );
         return Ok(());
     }
     tally.add(exit_code()?);

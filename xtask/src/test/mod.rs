@@ -38,7 +38,14 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
         tally.skip("format", "rustfmt is not installed");
     }
     if has_cargo_tool("clippy") {
-        let words = ["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"];
+        let words = [
+            "clippy",
+            "--quiet",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ];
         tally.add(cargo("lints", &words)?);
     } else {
         tally.skip("lints", "clippy is not installed");
@@ -50,5 +57,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
         guests::run(&mut tally)?;
     }
     println!("\n{}", tally.summary());
-    Ok(if tally.is_green() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tally.is_green() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

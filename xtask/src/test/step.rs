@@ -52,6 +52,8 @@ pub(super) fn run(name: &str, command: &mut Command) -> Result<Outcome> {
             lines.push(line);
         }
     }
-    let status = child.wait().with_context(|| format!("{name}: waiting for {command:?}"))?;
+    let status = child
+        .wait()
+        .with_context(|| format!("{name}: waiting for {command:?}"))?;
     Ok(Outcome::of_runner(name, &lines, status.success()))
 }

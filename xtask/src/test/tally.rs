@@ -17,13 +17,22 @@ impl Outcome {
     /// A step that is a single check.
     pub(super) fn check(name: &str, passed: bool, remark: String) -> Self {
         let (passed, failed) = (u32::from(passed), u32::from(!passed));
-        Self { name: name.to_owned(), passed, failed, skipped: 0, remark }
+        Self {
+            name: name.to_owned(),
+            passed,
+            failed,
+            skipped: 0,
+            remark,
+        }
     }
 
     /// A step that closed with `test result:` lines, or with none; `succeeded` is how its process
     /// ended.
     pub(super) fn of_runner(name: &str, lines: &[String], succeeded: bool) -> Self {
-        let mut outcome = Self { name: name.to_owned(), ..Self::default() };
+        let mut outcome = Self {
+            name: name.to_owned(),
+            ..Self::default()
+        };
         let mut any = false;
         for [passed, failed, ignored] in lines.iter().filter_map(|line| closing_counts(line)) {
             any = true;
@@ -46,7 +55,9 @@ fn closing_counts(line: &str) -> Option<[u32; 3]> {
     let rest = line.trim().strip_prefix("test result: ")?;
     let (_, counts) = rest.split_once(". ")?;
     let count = |word: &str| {
-        counts.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse::<u32>().ok())
+        counts
+            .split("; ")
+            .find_map(|part| part.strip_suffix(word)?.trim().parse::<u32>().ok())
     };
     Some([count("passed")?, count("failed")?, count("ignored")?])
 }
@@ -65,7 +76,12 @@ impl Tally {
     pub(super) fn skip(&mut self, name: &str, reason: &str) {
         eprintln!("skipped: {name}: {reason}");
         let remark = format!("skipped: {reason}");
-        self.add(Outcome { name: name.to_owned(), skipped: 1, remark, ..Outcome::default() });
+        self.add(Outcome {
+            name: name.to_owned(),
+            skipped: 1,
+            remark,
+            ..Outcome::default()
+        });
     }
 
     pub(super) fn is_green(&self) -> bool {
@@ -107,7 +123,10 @@ mod tests {
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
         let outcome = Outcome::of_runner("tests", &lines(&text), false);
-        assert_eq!((outcome.passed, outcome.failed, outcome.skipped), (15, 2, 1));
+        assert_eq!(
+            (outcome.passed, outcome.failed, outcome.skipped),
+            (15, 2, 1)
+        );
     }
 
     #[test]
@@ -122,7 +141,10 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(Outcome::check("format", true, String::new()));
         tally.skip("guests", "no emulator");
-        assert_eq!(tally.summary().lines().last(), Some("1 passed, 0 failed, 1 skipped"));
+        assert_eq!(
+            tally.summary().lines().last(),
+            Some("1 passed, 0 failed, 1 skipped")
+        );
         assert!(tally.is_green());
     }
 }

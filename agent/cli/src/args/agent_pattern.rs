@@ -63,7 +63,10 @@ mod tests {
     fn a_pattern_matches_the_whole_name_or_its_last_component() {
         assert!(matches("agent-1", "agent-1"));
         assert!(matches("agent-1", "/kubepods.slice/pod-7/agent-1"));
-        assert!(matches("/kubepods.slice/*", "/kubepods.slice/pod-7/agent-1"));
+        assert!(matches(
+            "/kubepods.slice/*",
+            "/kubepods.slice/pod-7/agent-1"
+        ));
         assert!(!matches("agent-1", "/kubepods.slice/agent-1/pod-7"));
         assert!(!matches("agent", "agent-1"));
     }

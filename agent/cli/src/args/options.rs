@@ -11,20 +11,20 @@ use super::{
 
 const RUNQ_EXAMPLES: &str = "\
 Examples:
-  hostler trace runq                         until Ctrl-C, then one report
+  hostler trace runq                       until Ctrl-C, then one report
   hostler trace runq --duration 10s --agent '*mcp*'
-  hostler trace runq --interval 1s --json    one JSON object each second
-  hostler trace runq --group-by node         by NUMA node instead of by agent";
+  hostler trace runq --interval 1s --json  one JSON object each second
+  hostler trace runq --group-by node       by NUMA node instead of by agent";
 
 const AGENTS_EXAMPLES: &str = "\
 Examples:
-  hostler agents                             all agents, the largest first
-  hostler agents --agent 'kubepods*' --csv   some of them, for a spreadsheet";
+  hostler agents                            all agents, the largest first
+  hostler agents --agent 'kubepods*' --csv  some of them, for a spreadsheet";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
-  hostler doctor                             readable
-  hostler doctor --json | jq .maps           kernel memory, for a program";
+  hostler doctor                    readable
+  hostler doctor --json | jq .maps  kernel memory, for a program";
 
 const AGENT_LONG_HELP: &str = "\
 Only agents whose name matches the pattern; may be given several times
@@ -35,6 +35,7 @@ character, as it is in systemd's names. `hostler agents` lists the names.";
 
 /// What holds for every command.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalArgs {
     /// Say more about what Hostler does, on standard error; -vv says still more
     #[arg(short, long, global = true, action = ArgAction::Count)]

@@ -86,51 +86,66 @@ fn colours_are_for_terminals_unless_told_otherwise() {
 
 #[test]
 fn a_wrong_time_is_refused_in_one_sentence_with_an_example() {
-    refused("hostler trace runq --interval 1", &expect![[r#"
+    refused(
+        "hostler trace runq --interval 1",
+        &expect![[r#"
         error: invalid value '1' for '--interval <TIME>': the number needs a unit, for example 1s or 1ms
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_wrong_pattern_is_refused_in_one_sentence_with_an_example() {
-    refused("hostler agents --agent [a", &expect![[r#"
+    refused(
+        "hostler agents --agent [a",
+        &expect![[r#"
         error: invalid value '[a' for '--agent <GLOB>': unclosed character class; missing ']'; write for example '*mcp*'
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_interval_longer_than_the_duration_is_refused() {
-    refused("hostler trace runq --interval 5s --duration 2s", &expect![[r#"
+    refused(
+        "hostler trace runq --interval 5s --duration 2s",
+        &expect![[r#"
         error: the interval of 5s is longer than the whole duration of 2s: shorten '--interval' or lengthen '--duration'
 
         Usage: hostler [OPTIONS] [COMMAND]
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_option_of_the_live_view_before_a_command_is_refused() {
-    refused("hostler --interval 5s trace runq", &expect![[r#"
+    refused(
+        "hostler --interval 5s trace runq",
+        &expect![[r#"
         error: '--interval' before a command belongs to the live view: write it after the command
 
         Usage: hostler [OPTIONS] [COMMAND]
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn two_formats_at_once_are_refused() {
-    refused("hostler agents --json --csv", &expect![[r#"
+    refused(
+        "hostler agents --json --csv",
+        &expect![[r#"
         error: the argument '--json' cannot be used with '--csv'
 
         Usage: hostler agents --json
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
 }

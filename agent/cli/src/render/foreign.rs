@@ -43,6 +43,17 @@ pub(super) fn shortened(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{start}…{}", end.chars().rev().collect::<String>()))
 }
 
+/// `text`, cut at its end to at most `columns` terminal columns.
+pub(super) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    match columns.checked_sub(1) {
+        Some(room) => Cow::Owned(taken(text.chars(), room) + "…"),
+        None => Cow::Borrowed(""),
+    }
+}
+
 fn taken(characters: impl Iterator<Item = char>, columns: usize) -> String {
     let mut width = 0;
     characters
@@ -61,7 +72,11 @@ mod tests {
 
     #[test]
     fn ordinary_names_stay_as_they_are() {
-        for name in ["/kubepods.slice/pod-1", r"dev-disk\x2droot.swap", "ägent 代理"] {
+        for name in [
+            "/kubepods.slice/pod-1",
+            r"dev-disk\x2droot.swap",
+            "ägent 代理",
+        ] {
             assert!(matches!(printable(name), Cow::Borrowed(_)), "{name}");
         }
     }
@@ -70,15 +85,28 @@ mod tests {
     fn what_would_steer_the_terminal_is_escaped() {
         assert_eq!(printable("a\x1b[2Jb"), r"a\u{1b}[2Jb");
         assert_eq!(printable("a\nb\tc\r"), r"a\nb\tc\r");
-        assert_eq!(printable("\u{9b}31m\u{202e}cod\u{200b}"), r"\u{9b}31m\u{202e}cod\u{200b}");
+        assert_eq!(
+            printable("\u{9b}31m\u{202e}cod\u{200b}"),
+            r"\u{9b}31m\u{202e}cod\u{200b}"
+        );
     }
 
     #[test]
     fn a_long_name_keeps_its_start_and_more_of_its_end() {
-        assert_eq!(shortened("/kubepods.slice/pod-1/agent-17", 16), "/kube…1/agent-17");
+        assert_eq!(
+            shortened("/kubepods.slice/pod-1/agent-17", 16),
+            "/kube…1/agent-17"
+        );
         assert_eq!(shortened("agent-17", 8), "agent-17");
         assert_eq!(shortened("agent-17", 1), "…");
         assert_eq!(shortened("agent-17", 0), "");
+    }
+
+    #[test]
+    fn a_long_sentence_keeps_its_start() {
+        assert_eq!(cut("waited for long", 8), "waited …");
+        assert_eq!(cut("waited", 6), "waited");
+        assert_eq!(cut("waited", 0), "");
     }
 
     proptest! {

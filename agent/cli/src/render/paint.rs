@@ -57,10 +57,11 @@ impl Paint {
     }
 
     fn styled(self, style: Style, text: impl Display) -> String {
-        if self.color {
+        let text = text.to_string();
+        if self.color && !text.is_empty() {
             format!("{style}{text}{style:#}")
         } else {
-            text.to_string()
+            text
         }
     }
 }

@@ -76,10 +76,10 @@ impl Table {
     }
 
     /// Adds a row, one cell for each column. Cells are escaped, so that names may be foreign.
-    pub(super) fn add(&mut self, cells: Vec<String>) {
-        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
-        let cells = cells.iter().map(|cell| printable(cell).into_owned());
-        self.rows.push(cells.collect());
+    pub(super) fn add<const N: usize>(&mut self, cells: [String; N]) {
+        debug_assert_eq!(N, self.columns.len(), "a cell for each column");
+        let cells = cells.map(|cell| printable(&cell).into_owned());
+        self.rows.push(cells.to_vec());
     }
 
     /// The titles and the rows as lines that are at most `width` columns wide, if that can be had.
@@ -172,6 +172,7 @@ impl Table {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 mod tests {
     use expect_test::{Expect, expect};
 
@@ -186,7 +187,7 @@ mod tests {
         ];
         let mut table = Table::new(&columns);
         for (name, a) in [("/kubepods.slice/pod-1/agent-17", "1"), ("python", "1,000")] {
-            table.add([name, a, "12", "7"].map(str::to_owned).to_vec());
+            table.add([name, a, "12", "7"].map(str::to_owned));
         }
         let rendered = table.lines(width, Paint::new(false));
         lines.assert_eq(&format!("{}\n", rendered.join("\n")));
@@ -194,17 +195,45 @@ mod tests {
 
     #[test]
     fn with_room_enough_everything_is_shown() {
-        check(50, &expect![[r#""#]]);
+        check(
+            50,
+            &expect![[r#"
+            NAME                                A  LONG  N
+            /kubepods.slice/pod-1/agent-17      1    12  7
+            python                          1,000    12  7
+        "#]],
+        );
     }
 
     #[test]
     fn with_less_room_a_long_name_is_shortened() {
-        check(42, &expect![[r#""#]]);
+        check(
+            42,
+            &expect![[r#"
+            NAME                            A  LONG  N
+            /kubepod…ce/pod-1/agent-17      1    12  7
+            python                      1,000    12  7
+        "#]],
+        );
     }
 
     #[test]
     fn with_still_less_room_columns_are_left_out() {
-        check(36, &expect![[r#""#]]);
-        check(20, &expect![[r#""#]]);
+        check(
+            36,
+            &expect![[r#"
+            NAME                            A  N
+            /kubepod…ce/pod-1/agent-17      1  7
+            python                      1,000  7
+        "#]],
+        );
+        check(
+            20,
+            &expect![[r#"
+            NAME               N
+            /kube…-1/agent-17  7
+            python             7
+        "#]],
+        );
     }
 }

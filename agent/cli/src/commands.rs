@@ -1,0 +1,102 @@
+//! What each command does.
+
+mod agents;
+mod doctor;
+mod live;
+mod runq;
+
+use std::io;
+
+use hostler_daemon::Schedule;
+use hostler_decide::window::Window;
+use hostler_observe::{Observer, Options, ThreadSource};
+
+use crate::{
+    args::{AgentPattern, Args, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects},
+    failure::Failure,
+    generated,
+    output::Stdout,
+    report::Row,
+};
+
+/// Does what the command line says.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let global = &args.global;
+    let stdout = Stdout::new(global.color);
+    match &args.command {
+        None => live::run(&args.live, global, stdout),
+        Some(Command::Trace(TraceCommand::Runq(runq))) => runq::run(runq, global, stdout),
+        Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
+        Some(Command::Completions { shell }) => {
+            let script = generated::completions(*shell);
+            stdout.write_only(&String::from_utf8_lossy(&script))
+        }
+        Some(Command::Man { dir: None }) => stdout.write_only(&generated::main_page()),
+        Some(Command::Man { dir: Some(folder) }) => {
+            let pages = generated::write_pages(folder).map_err(|source| Failure::System {
+                what: "writing the manual pages",
+                source,
+            })?;
+            let list: String = pages
+                .iter()
+                .map(|page| format!("{}\n", page.display()))
+                .collect();
+            stdout.write_only(&list)
+        }
+    }
+}
+
+/// Starts to observe; a pattern that selects none of the agents that are there is refused.
+fn observe(
+    patterns: &[AgentPattern],
+    global: &GlobalArgs,
+    mut options: Options,
+) -> Result<Observer, Failure> {
+    options.threads_from = global.threads_from.map(|source| match source {
+        ThreadsFrom::Iterator => ThreadSource::Iterator,
+        ThreadsFrom::Procfs => ThreadSource::Procfs,
+    });
+    let observer = Observer::start(options)?;
+    for pattern in patterns {
+        if !observer.agent_names().any(|name| pattern.matches(name)) {
+            return Err(Failure::Usage {
+                sentence: format!("no agent on this host matches '{}'", pattern.as_str()),
+                hint: "`hostler agents` lists the names; quote a pattern, so that the shell \
+                       leaves it alone."
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(observer)
+}
+
+/// Runs the daemon's loop to its end.
+fn watch(
+    observer: &mut Observer,
+    schedule: Schedule,
+    report: impl FnMut(&Window, &Observer) -> io::Result<bool>,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System {
+            what: "starting the event loop",
+            source,
+        })?;
+    Ok(runtime.block_on(hostler_daemon::watch(observer, schedule, report))?)
+}
+
+/// The window's agents that the patterns select, one row each.
+fn agent_rows(window: &Window, patterns: &[AgentPattern]) -> Vec<Row> {
+    window
+        .agents
+        .values()
+        .filter(|(agent, _)| selects(patterns, &agent.name))
+        .map(|(agent, window)| Row {
+            name: agent.name.to_string(),
+            kind: Some(agent.kind),
+            window: window.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! `hostler trace runq`: how long agents, CPUs or nodes waited for a CPU, as histograms.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
+
+use hostler_daemon::Schedule;
+use hostler_decide::window::{RunQueueWindow, Window};
+use hostler_observe::{CpuView, Options, nodes_of_cpus};
+
+use super::{agent_rows, observe, watch};
+use crate::{
+    args::{Format, GlobalArgs, GroupBy, RunqArgs, selects},
+    failure::Failure,
+    output::Stdout,
+    render::{Layout, runq_csv, runq_json, runq_text},
+    report::{Row, RunqReport},
+};
+
+/// Rows of a text report, unless said otherwise.
+const TOP: usize = 20;
+
+pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
+    let mut observer = observe(&args.agents, global, options(args))?;
+    announce(args, stdout);
+    let nodes = nodes_of_cpus();
+    let schedule = Schedule {
+        interval: args.interval,
+        duration: args.duration,
+    };
+    let mut is_first = true;
+    watch(&mut observer, schedule, |window, _| {
+        let report = RunqReport {
+            from_ns: window.from_ns,
+            to_ns: window.to_ns,
+            group_by: args.group_by,
+            rows: rows(args, window, &nodes),
+            losses: window.losses,
+        };
+        let is_first = std::mem::take(&mut is_first);
+        stdout.write(&text(args, &report, is_first, stdout))
+    })
+}
+
+fn options(args: &RunqArgs) -> Options {
+    let patterns = args.agents.clone();
+    let cpu_view = match args.group_by {
+        GroupBy::Agent => CpuView::Off,
+        GroupBy::Cpu | GroupBy::Node if patterns.is_empty() => CpuView::All,
+        GroupBy::Cpu | GroupBy::Node => CpuView::Selected,
+    };
+    let select = Box::new(move |name: &str| selects(&patterns, name));
+    Options {
+        cpu_view,
+        select,
+        ..Options::default()
+    }
+}
+
+/// A trace that reports at its end is silent until then: say that it runs, to who looks on.
+fn announce(args: &RunqArgs, stdout: Stdout) {
+    if args.interval.is_some() || !stdout.is_terminal || !io::stderr().is_terminal() {
+        return;
+    }
+    match args.duration {
+        Some(duration) => eprintln!(
+            "Tracing waits for a CPU for {}; Ctrl-C reports early.",
+            humantime::format_duration(duration)
+        ),
+        None => eprintln!("Tracing waits for a CPU; Ctrl-C ends it and reports."),
+    }
+}
+
+fn rows(args: &RunqArgs, window: &Window, nodes: &BTreeMap<u32, u32>) -> Vec<Row> {
+    let by_number = |word: &str, windows: BTreeMap<u32, RunQueueWindow>| {
+        let row = |(number, window)| Row {
+            name: format!("{word} {number}"),
+            kind: None,
+            window,
+        };
+        windows.into_iter().map(row).collect()
+    };
+    match args.group_by {
+        GroupBy::Agent => agent_rows(window, &args.agents),
+        GroupBy::Cpu => by_number("cpu", window.cpus.clone()),
+        GroupBy::Node => {
+            let mut sums = BTreeMap::<u32, RunQueueWindow>::new();
+            for (cpu, window) in &window.cpus {
+                sums.entry(nodes.get(cpu).copied().unwrap_or(0))
+                    .or_default()
+                    .add(window);
+            }
+            by_number("node", sums)
+        }
+    }
+}
+
+fn text(args: &RunqArgs, report: &RunqReport, is_first: bool, stdout: Stdout) -> String {
+    match args.format.chosen() {
+        Format::Json => runq_json(report, args.top),
+        Format::Csv => runq_csv(report, args.top, is_first),
+        Format::Text => {
+            let layout = Layout {
+                width: stdout.size().0,
+                color: stdout.color,
+                top: args.top.unwrap_or(TOP),
+                histograms: args.histograms_to_draw(),
+            };
+            let between = if is_first { "" } else { "\n" };
+            format!("{between}{}", runq_text(report, layout))
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Reports as a busy host gives them, for the tests of the renderers.
+
+use hostler_common::histogram::{BUCKETS, bucket_of};
+use hostler_decide::{
+    durations::{BucketReadings, Durations},
+    signal::{AgentKind, LossSignal},
+    window::RunQueueWindow,
+};
+
+use crate::{
+    args::GroupBy,
+    report::{DoctorReport, MapRow, ProgramRow, Row, RunqReport, SignalRow},
+};
+
+/// Some `count` durations about `typical_ns`, a quarter as many for each octave away from it.
+pub(super) fn durations(count: u32, typical_ns: u64) -> Durations {
+    let mut readings = BucketReadings::default();
+    let peak = bucket_of(typical_ns);
+    for index in 0..BUCKETS {
+        let octaves_away = u32::try_from(index.abs_diff(peak) / 8).expect("few octaves");
+        readings.0[index] = count.checked_shr(2 * octaves_away + 4).unwrap_or(0);
+    }
+    readings.since(&BucketReadings::default())
+}
+
+/// A window with `woken` waits about `typical_ns` and some longer waits after preemptions.
+pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWindow {
+    let (wake_wait, preempt_wait) = (
+        durations(woken, typical_ns),
+        durations(preempted, typical_ns * 64),
+    );
+    let on_cpu = durations(woken, 91_000);
+    RunQueueWindow {
+        wake_wait_ns: sum_ns(&wake_wait),
+        preempt_wait_ns: sum_ns(&preempt_wait),
+        on_cpu_ns: sum_ns(&on_cpu),
+        voluntary_switches: wake_wait.total(),
+        involuntary_switches: preempt_wait.total(),
+        wake_wait,
+        preempt_wait,
+        on_cpu,
+    }
+}
+
+fn sum_ns(durations: &Durations) -> u64 {
+    durations
+        .buckets()
+        .map(|bucket| bucket.start_ns * bucket.count)
+        .sum()
+}
+
+/// Ten seconds of a host with six agents, one of which chose a name to deceive.
+pub(super) fn report() -> RunqReport {
+    let row = |name: &str, kind, window| Row {
+        name: name.to_owned(),
+        kind: Some(kind),
+        window,
+    };
+    RunqReport {
+        from_ns: 5_000_000_000,
+        to_ns: 15_000_000_000,
+        group_by: GroupBy::Agent,
+        rows: vec![
+            row("other", AgentKind::Other, window(31, 0, 3_000)),
+            row(
+                "/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017",
+                AgentKind::Cgroup,
+                window(84_211, 9_120, 41_000),
+            ),
+            row(
+                "/kubepods.slice/kubepods-burstable.slice/pod-77b1/mcp-filesystem",
+                AgentKind::Cgroup,
+                window(1_204_000, 90, 4_100),
+            ),
+            row(
+                "python3 (session 812)",
+                AgentKind::Program,
+                window(4_021, 311, 9_000),
+            ),
+            row(
+                "kernel threads",
+                AgentKind::Kernel,
+                window(52_002, 1_200, 2_100),
+            ),
+            row(
+                "/evil\u{1b}[2J\nagent",
+                AgentKind::Cgroup,
+                window(17, 3, 800_000),
+            ),
+        ],
+        losses: LossSignal {
+            events_not_sent: 3,
+            provisional_ns: 1_200_000_000,
+            ..LossSignal::default()
+        },
+    }
+}
+
+/// What `hostler doctor` says of a host that lacks some things.
+pub(super) fn doctor() -> DoctorReport {
+    let text = str::to_owned;
+    DoctorReport {
+        host: vec![
+            (text("kernel"), text("6.1.0-25-cloud-amd64")),
+            (text("CPUs"), text("64 on 2 NUMA nodes")),
+            (text("cgroups"), text("v2, at /sys/fs/cgroup")),
+        ],
+        signals: vec![
+            SignalRow {
+                signal: text("run-queue waits"),
+                in_use: Some(text("BTF tracepoints")),
+                ..SignalRow::default()
+            },
+            SignalRow {
+                signal: text("threads already running"),
+                in_use: Some(text("files below /proc")),
+                better: vec![(
+                    text("the kernel's task iterator"),
+                    text("this kernel was built without BPF iterators (CONFIG_BPF_SYSCALL)"),
+                )],
+                note: text("threads that end while they are being listed may be missed"),
+            },
+            SignalRow {
+                signal: text("CPU throttling"),
+                ..SignalRow::default()
+            },
+        ],
+        maps: vec![
+            MapRow {
+                name: text("AGENTS"),
+                kind: text("array"),
+                entries: 8_192,
+                bytes: Some(25_690_112),
+            },
+            MapRow {
+                name: text("THREADS"),
+                kind: text("task_storage"),
+                entries: 0,
+                bytes: None,
+            },
+        ],
+        programs: vec![
+            ProgramRow {
+                name: text("sched_switch"),
+                hook: text("tp_btf/sched_switch"),
+                runs: 12_345_678,
+                nanoseconds_per_run: Some(143.27),
+                instructions: Some(412),
+                bytes: 2_345,
+            },
+            ProgramRow {
+                name: text("cgroup_mkdir"),
+                hook: text("tp_btf/cgroup_mkdir"),
+                bytes: 812,
+                ..ProgramRow::default()
+            },
+        ],
+        limits: vec![text(
+            "Processes in the root cgroup are told apart by program and session only, which takes \
+             up to a second after they start.",
+        )],
+    }
+}
