@@ -21,7 +21,7 @@ use crate::{
     counter::{add, record},
     maps::{CPUS, THREADS, count_loss},
     offsets::Task,
-    threads::{agent_at_switch_in, agent_now, current_cpu},
+    threads::{agent_now, current_cpu},
 };
 
 /// One of [`cpu_view`], set before loading.
@@ -79,8 +79,9 @@ fn switched_out(task: Task, now_ns: u64, cpu: u32, preempted: bool, state: u32) 
         count_loss!(threads_without_record);
         return;
     };
-    // What ran was charged to the agent that the thread belonged to when it was switched in.
-    if let Some(agent) = agent_at_switch_in(thread, cpu) {
+    // A stretch during which the thread moved is its new agent's: who starts an agent moves into
+    // its cgroup first and becomes the agent then.
+    if let Some(agent) = agent_now(thread, task, cpu) {
         // The kernel's own rule for `nvcsw` and `nivcsw`.
         let voluntary = !preempted && state != 0;
         count_run(agent, thread, now_ns, cpu, voluntary);

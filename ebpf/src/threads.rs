@@ -22,16 +22,6 @@ pub(crate) fn current_cpu() -> u32 {
     unsafe { bpf_get_smp_processor_id() }
 }
 
-/// The agent that the thread belonged to when it was switched in; `OTHER` if that one is gone.
-#[inline(always)]
-pub(crate) fn agent_at_switch_in(thread: &ThreadRecord, cpu: u32) -> Option<&'static AgentRecord> {
-    let agent = leased(thread, cpu)?;
-    if thread.lease.generation == agent.generation.load() {
-        return Some(agent);
-    }
-    AGENTS.get(record_index(OTHER, cpu))
-}
-
 /// The agent that the thread belongs to now, looked up if it may have changed.
 #[inline(always)]
 pub(crate) fn agent_now(

@@ -2,14 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::{
     Need, Test,
-    host::{Host, hostler, reports, send, start_hostler, wait_for_links, wait_until_attached},
+    host::{Host, Running, hostler, reports, start_hostler, wait_for_links, wait_until_attached},
 };
 use nix::sys::signal::Signal;
 
@@ -71,9 +71,9 @@ fn trace_load(host: &Host, label: &str, words: &[&str]) -> (Value, String) {
 }
 
 /// Ends a trace by a signal, as a user does, and takes one row out of its only report.
-fn row_after_interrupt(tracer: Child, name: &str) -> Value {
-    send(&tracer, Signal::SIGINT);
-    let output = tracer.wait_with_output().expect("hostler ends");
+fn row_after_interrupt(mut tracer: Running, name: &str) -> Value {
+    tracer.send(Signal::SIGINT);
+    let output = tracer.wait();
     let reports = reports(&output);
     assert_eq!(reports.len(), 1, "one report at the end");
     row(&reports[0], name)
@@ -190,8 +190,8 @@ fn each_of_many_short_lived_cgroups_is_reported(host: &Host) {
         cgroup.start(&["true"]).wait().expect("it ends");
         names.push(cgroup.name.clone());
     }
-    send(&tracer, Signal::SIGTERM);
-    let output = tracer.wait_with_output().expect("hostler ends");
+    tracer.send(Signal::SIGTERM);
+    let output = tracer.wait();
     let report = reports(&output).remove(0);
     for name in &names {
         let row = row(&report, name);
@@ -286,8 +286,8 @@ fn views_per_cpu_and_per_node_count_what_the_agents_count(host: &Host) {
             .expect("the load reads");
         printed.read_to_string(&mut line).expect("the load prints");
         load.wait().expect("the load ends");
-        send(&tracer, Signal::SIGINT);
-        let report = reports(&tracer.wait_with_output().expect("hostler ends")).remove(0);
+        tracer.send(Signal::SIGINT);
+        let report = reports(&tracer.wait()).remove(0);
         let rows = report["rows"].as_array().expect("a report has rows");
         let woken: u64 = rows.iter().map(|row| count(row, "waits_woken")).sum();
         assert!(

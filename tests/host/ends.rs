@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     Test,
-    host::{Host, PATIENCE, hostler, reports, send, start_hostler, wait_until_attached},
+    host::{Host, PATIENCE, hostler, reports, start_hostler, wait_until_attached},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -48,8 +48,8 @@ fn an_interrupt_and_a_termination_print_what_was_gathered(_host: &Host) {
         let mut tracer = start_hostler(&["trace", "runq", "--json"]);
         wait_until_attached(&mut tracer);
         thread::sleep(Duration::from_millis(300));
-        send(&tracer, signal);
-        let reports = reports(&tracer.wait_with_output().expect("hostler ends"));
+        tracer.send(signal);
+        let reports = reports(&tracer.wait());
         let rows = reports[0]["rows"].as_array().expect("a report has rows");
         assert!(!rows.is_empty(), "{signal}: something ran meanwhile");
     }
@@ -64,8 +64,8 @@ fn nothing_stays_loaded_after_an_end_however_it_came(_host: &Host) {
             our_programs().len() > before.len(),
             "its programs are seen while it runs"
         );
-        send(&tracer, signal);
-        tracer.wait_with_output().expect("hostler ends");
+        tracer.send(signal);
+        tracer.wait();
         wait_until_unloaded(&before, signal);
     }
 }
@@ -108,8 +108,8 @@ fn two_hostlers_side_by_side_both_measure(_host: &Host) {
     wait_until_attached(&mut first);
     let second = hostler(&["trace", "runq", "--json", "--duration", "300ms"]);
     let of_second = reports(&second);
-    send(&first, Signal::SIGINT);
-    let of_first = reports(&first.wait_with_output().expect("hostler ends"));
+    first.send(Signal::SIGINT);
+    let of_first = reports(&first.wait());
     for reports in [of_first, of_second] {
         assert!(
             !reports[0]["rows"]
@@ -122,8 +122,8 @@ fn two_hostlers_side_by_side_both_measure(_host: &Host) {
 
 fn a_reader_that_goes_away_ends_the_trace_quietly(_host: &Host) {
     let mut tracer = start_hostler(&["trace", "runq", "--json", "--interval", "100ms"]);
-    drop(tracer.stdout.take());
-    let output = tracer.wait_with_output().expect("hostler ends");
+    tracer.close_its_output();
+    let output = tracer.wait();
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }

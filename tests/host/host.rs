@@ -133,23 +133,61 @@ pub(crate) fn hostler(words: &[&str]) -> Output {
         .expect("hostler can be started")
 }
 
+/// A `hostler` that runs beside the test, and ends with it whatever happens.
+pub(crate) struct Running(Option<Child>);
+
 /// Starts `hostler` and lets it run.
-pub(crate) fn start_hostler(words: &[&str]) -> Child {
-    Command::new(HOSTLER)
+pub(crate) fn start_hostler(words: &[&str]) -> Running {
+    let child = Command::new(HOSTLER)
         .args(words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("hostler can be started")
+        .expect("hostler can be started");
+    Running(Some(child))
+}
+
+impl Running {
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it was not waited for yet")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn send(&mut self, signal: Signal) {
+        let pid = Pid::from_raw(self.child().id().try_into().expect("a process id"));
+        kill(pid, signal).expect("the process is there");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Output {
+        let child = self.0.take().expect("it was not waited for yet");
+        child.wait_with_output().expect("hostler ends")
+    }
+
+    /// Closes the pipe that it writes its reports to.
+    pub(crate) fn close_its_output(&mut self) {
+        drop(self.child().stdout.take());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It may have ended by itself meanwhile.
+            let _gone = child.kill();
+            let _status = child.wait();
+        }
+    }
 }
 
 /// Waits until all probes of a process are attached: six tracepoints and two iterators.
-pub(crate) fn wait_until_attached(hostler: &mut Child) {
+pub(crate) fn wait_until_attached(hostler: &mut Running) {
     wait_for_links(hostler, 8);
 }
 
 /// Waits until a process holds that many links of programs.
-pub(crate) fn wait_for_links(hostler: &mut Child, wanted: usize) {
+pub(crate) fn wait_for_links(hostler: &mut Running, wanted: usize) {
+    let hostler = hostler.child();
     let folder = PathBuf::from(format!("/proc/{}/fd", hostler.id()));
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -175,12 +213,6 @@ pub(crate) fn wait_for_links(hostler: &mut Child, wanted: usize) {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Sends a signal to a process that a test started.
-pub(crate) fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id().try_into().expect("a process id"));
-    kill(pid, signal).expect("the process is there");
 }
 
 /// The reports in JSON lines, one value each.

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// A test, and what it needs.
+#[derive(Clone, Copy)]
 struct Test {
     name: &'static str,
     needs: &'static [Need],
@@ -35,7 +36,9 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == load::WORD) {
         return load::run(&words[2..]);
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // One at a time: they look at what is loaded into the one kernel that they share.
+    arguments.test_threads = Some(1);
     let machine = host::Host::find();
     let all = [attribution::TESTS, ends::TESTS, refusals::TESTS].concat();
     let mut trials = Vec::new();

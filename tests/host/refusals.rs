@@ -103,14 +103,15 @@ fn an_agent_that_is_not_there_is_a_usage_error(_host: &Host) {
 
 fn invalid_patterns_and_durations_are_usage_errors(_host: &Host) {
     for words in [
-        ["--agent", "[a-"],
-        ["--duration", "soon"],
-        ["--duration", "0s"],
-        ["--interval", "-1s"],
-        ["--interval", "1ns"],
-        ["--group-by", "galaxy"],
+        "--agent=[a-",
+        "--duration=soon",
+        "--duration=0s",
+        "--interval=-1s",
+        "--interval=1ns",
+        "--group-by=galaxy",
     ] {
-        let output = hostler(&[&["trace", "runq"], words.as_slice()].concat());
-        assert_refused(&output, 2, &[words[0]]);
+        let output = hostler(&["trace", "runq", words]);
+        let option = words.split('=').next().expect("there is a first part");
+        assert_refused(&output, 2, &[option]);
     }
 }
