@@ -16,8 +16,9 @@ use nix::{
 /// The first word of a command line that asks for a load.
 pub(crate) const WORD: &str = "load";
 
-/// Runs a load and prints the context switches that the kernel counted for this process,
-/// voluntary and not.
+/// Runs a load and prints the context switches that the kernel has counted for this process:
+/// voluntary ones up to the load and up to its end, then those that were not, likewise. What lies
+/// before the load is the process's way into its cgroup and the start of this binary.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let number = |at: usize| {
         words
@@ -25,6 +26,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             .and_then(|word| word.parse::<u64>().ok())
             .unwrap_or(1)
     };
+    let before = switches();
     match words.first().map(String::as_str) {
         Some("spin") => spin(number(1), Duration::from_millis(number(2))),
         Some("sleep") => sleep(number(1)),
@@ -32,13 +34,17 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("wait-for-word") => wait_for_word(number(1)),
         _ => return ExitCode::FAILURE,
     }
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
-    println!(
-        "{} {}",
-        usage.voluntary_context_switches(),
-        usage.involuntary_context_switches()
-    );
+    let after = switches();
+    println!("{} {} {} {}", before.0, after.0, before.1, after.1);
     ExitCode::SUCCESS
+}
+
+fn switches() -> (i64, i64) {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    (
+        usage.voluntary_context_switches(),
+        usage.involuntary_context_switches(),
+    )
 }
 
 /// Threads that compute side by side on CPU 0.

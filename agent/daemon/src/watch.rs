@@ -53,7 +53,7 @@ pub async fn watch<E>(
     mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
     let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
-    let mut last = observer.read()?;
+    let mut last = observer.beginning();
     let mut window = Window::default();
     loop {
         let event = timers.next().await;

@@ -77,6 +77,8 @@ pub struct Observer {
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
     started_in: Duration,
+    /// When the scheduler's programs were attached, in ns of the monotonic clock.
+    attached_at_ns: u64,
 }
 
 impl Observer {
@@ -110,14 +112,25 @@ impl Observer {
             agents_without_slot: 0,
             events_missed: 0,
             started_in: Duration::ZERO,
+            attached_at_ns: 0,
         };
         observer.rescan_cgroups();
         observer.snapshot.threads()?;
         observer.refresh_programs()?;
+        observer.attached_at_ns = now_ns();
         observer.probes.attach_scheduler()?;
         observer.started_in = began.elapsed();
         tracing::debug!(agents = observer.directory.len(), elapsed = ?observer.started_in, "started");
         Ok(observer)
+    }
+
+    /// The reading at the instant when the scheduler's programs were attached: nothing was counted
+    /// yet. What follows it up to the first real reading belongs to the first window.
+    pub fn beginning(&self) -> Reading {
+        Reading {
+            at_ns: self.attached_at_ns,
+            ..Reading::default()
+        }
     }
 
     /// Takes in who came and went, and reads all signals.
