@@ -20,7 +20,7 @@ use crate::Need;
 pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
 
 /// How long anything may take before it counts as hung. Guests without hardware support are slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the tests need to know of the machine.
 #[derive(Clone)]

@@ -55,14 +55,14 @@ fn spin(threads: u64, time: Duration) {
         .map(|_| {
             thread::spawn(move || {
                 while Instant::now() < end {
-                    std::hint::spin_loop()
+                    std::hint::spin_loop();
                 }
             })
         })
         .collect();
-    spinners
-        .into_iter()
-        .for_each(|spinner| spinner.join().expect("it only computes"));
+    for spinner in spinners {
+        spinner.join().expect("it only computes");
+    }
 }
 
 /// One thread that sleeps for a millisecond, again and again.
@@ -111,9 +111,9 @@ fn wait_for_word(threads: u64) {
     std::io::stdin().read_line(&mut line).expect("a line");
     drop(sender);
     sleep(100);
-    waiters
-        .into_iter()
-        .for_each(|waiter| waiter.join().expect("it only sleeps"));
+    for waiter in waiters {
+        waiter.join().expect("it only sleeps");
+    }
 }
 
 fn pin() {

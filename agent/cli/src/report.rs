@@ -159,7 +159,7 @@ pub(crate) struct ProgramRow {
     pub(crate) runs: u64,
     /// What one run took on average; `None` if it never ran or the kernel does not say.
     pub(crate) nanoseconds_per_run: Option<f64>,
-    /// BPF instructions after verification; `None` if the kernel does not say.
+    /// Instructions that the verifier went through; `None` if the kernel does not say.
     pub(crate) instructions: Option<u32>,
     /// The memory its code takes.
     pub(crate) bytes: u64,

@@ -37,7 +37,7 @@ pub struct ProgramCost {
     pub hook: String,
     /// How often it ran.
     pub runs: u64,
-    /// Time that it took in all, in ns, the statistics' own clock reads included.
+    /// Time that it took in all, in ns, the statistics' own two clock reads a run included.
     pub run_time_ns: u64,
     /// Instructions that the verifier went through.
     pub verified_instructions: Option<u32>,

@@ -50,6 +50,33 @@ pub fn host_facts() -> Vec<(String, String)> {
     .collect()
 }
 
+/// What can't be seen because Hostler runs in namespaces of its own: a sentence each.
+pub fn blind_spots() -> Vec<String> {
+    /// Inode numbers of the first namespaces, from the kernel's `proc_ns.h`.
+    const FIRST: [(&str, &str, &str); 2] = [
+        (
+            "pid",
+            "pid:[4026531836]",
+            "Hostler runs in a process namespace of its own (in Kubernetes: no hostPID): threads \
+             outside it that are older than Hostler are not measured.",
+        ),
+        (
+            "cgroup",
+            "cgroup:[4026531835]",
+            "Hostler runs in a cgroup namespace of its own: cgroups outside it that are older than \
+             Hostler are not told apart.",
+        ),
+    ];
+    FIRST
+        .into_iter()
+        .filter(|(name, first, _)| {
+            fs::read_link(format!("/proc/self/ns/{name}"))
+                .is_ok_and(|target| target != Path::new(first))
+        })
+        .map(|(_, _, sentence)| sentence.to_owned())
+        .collect()
+}
+
 impl Observer {
     /// Each signal with its source on this host.
     pub fn signal_sources(&self) -> Vec<SignalSource> {

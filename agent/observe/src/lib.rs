@@ -23,7 +23,7 @@ mod topology;
 
 pub use agents::AgentPlace;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
-pub use doctor::{SignalSource, host_facts};
+pub use doctor::{SignalSource, blind_spots, host_facts};
 pub use error::ObserveError;
 pub use observer::{CpuView, Observer, Options};
 pub use preflight::{host_name, release as kernel_release};

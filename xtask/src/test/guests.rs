@@ -16,7 +16,7 @@ use super::{
 use crate::workspace;
 
 /// Kernel and number of NUMA nodes of each guest.
-const GUESTS: [(&str, &str); 1] = [("6.1", "2")];
+const GUESTS: [(&str, &str); 2] = [("6.1", "2"), ("6.12", "1")];
 
 pub(super) fn run(tally: &mut Tally) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {

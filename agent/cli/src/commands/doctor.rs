@@ -3,7 +3,8 @@
 use std::{thread, time::Duration};
 
 use hostler_observe::{
-    MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, host_facts,
+    MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, blind_spots,
+    host_facts,
 };
 
 use super::observe;
@@ -24,8 +25,15 @@ pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         "Agents inside gVisor, Kata or microVMs are seen as the host's threads of their sandbox."
             .to_owned(),
     ];
+    limits.extend(blind_spots());
     match RunTimeStatistics::enable() {
-        Ok(_statistics) => thread::sleep(WATCHED),
+        Ok(_statistics) => {
+            thread::sleep(WATCHED);
+            limits.push(
+                "The time of a run includes the statistics' own two clock reads, some 60 ns."
+                    .to_owned(),
+            );
+        }
         Err(error) => limits.push(format!(
             "What the programs cost can't be measured: {error}."
         )),

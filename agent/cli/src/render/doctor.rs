@@ -109,7 +109,7 @@ fn programs(programs: &[ProgramRow], width: usize, paint: Paint) -> Vec<String> 
         Column::name("RUNS AT"),
         Column::number("RUNS"),
         Column::number("NS A RUN"),
-        Column::number("INSTRUCTIONS").expendable(1),
+        Column::number("VERIFIED").expendable(1),
         Column::number("MEMORY").expendable(2),
     ]);
     for program in programs {
@@ -190,9 +190,9 @@ mod tests {
               in all                          24.5 MiB
 
             Programs in the kernel
-              PROGRAM       RUNS AT                RUNS  NS A RUN  INSTRUCTIONS   MEMORY
-              sched_switch  tp_btf/sched_switch  12.3 M       143           412  2.3 KiB
-              cgroup_mkdir  tp_btf/cgroup_mkdir       0         –             –    812 B
+              PROGRAM       RUNS AT                RUNS  NS A RUN  VERIFIED   MEMORY
+              sched_switch  tp_btf/sched_switch  12.3 M       143       412  2.3 KiB
+              cgroup_mkdir  tp_btf/cgroup_mkdir       0         –         –    812 B
 
             What Hostler can't see here
               - Processes in the root cgroup are told apart by program and session only,

@@ -78,9 +78,9 @@ pub(crate) fn compact_count(number: u64) -> String {
         return count(number);
     }
     let number = number as f64;
-    [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")]
+    [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P")]
         .iter()
-        .find(|&&(scale, _)| rounded(number / scale) < 1e3 || scale >= 1e12)
+        .find(|&&(scale, _)| rounded(number / scale) < 1e3 || scale >= 1e15)
         .map(|&(scale, letter)| format!("{} {letter}", three_digits(number / scale)))
         .expect("the last scale has no limit")
 }
@@ -240,6 +240,13 @@ mod tests {
         #[test]
         fn a_duration_fits_its_column(ns in 0_u64..1_000 * 3_600_000_000_000) {
             prop_assert!(duration(ns).chars().count() <= 8);
+        }
+
+        #[test]
+        fn a_compact_count_that_rounds_up_to_the_next_scale_fits_its_column(
+            number in 999_000_000_000_000_u64..1_000_000_000_000_000,
+        ) {
+            prop_assert!(compact_count(number).chars().count() <= 6);
         }
 
         #[test]
