@@ -15,7 +15,7 @@ use crate::{
     args::{AgentPattern, Args, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects},
     failure::Failure,
     generated,
-    output::Stdout,
+    output::{self, Stdout},
     report::Row,
 };
 
@@ -30,19 +30,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
             let script = generated::completions(*shell);
-            stdout.write_only(&String::from_utf8_lossy(&script))
+            output::write_only(&String::from_utf8_lossy(&script))
         }
-        Some(Command::Man { dir: None }) => stdout.write_only(&generated::main_page()),
+        Some(Command::Man { dir: None }) => output::write_only(&generated::main_page()),
         Some(Command::Man { dir: Some(folder) }) => {
             let pages = generated::write_pages(folder).map_err(|source| Failure::System {
                 what: "writing the manual pages",
                 source,
             })?;
-            let list: String = pages
+            let list: Vec<String> = pages
                 .iter()
-                .map(|page| format!("{}\n", page.display()))
+                .map(|page| page.display().to_string())
                 .collect();
-            stdout.write_only(&list)
+            output::write_only(&(list.join("\n") + "\n"))
         }
     }
 }

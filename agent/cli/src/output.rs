@@ -39,26 +39,26 @@ impl Stdout {
             size.map_or(UNKNOWN, |(Width(columns), Height(lines))| (columns, lines));
         (columns.into(), lines.into())
     }
+}
 
-    /// Writes a report; false if the reader is gone, which is no failure: `head` does that.
-    pub(crate) fn write(self, text: &str) -> io::Result<bool> {
-        let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            outcome => outcome.map(|()| true),
-        }
+/// Writes a report; false if the reader is gone, which is no failure: `head` does that.
+pub(crate) fn write(text: &str) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        outcome => outcome.map(|()| true),
     }
+}
 
-    /// Writes the only report of a command.
-    pub(crate) fn write_only(self, text: &str) -> Result<(), Failure> {
-        self.write(text)
-            .map(|_reader_is_there| ())
-            .map_err(|source| Failure::System {
-                what: "writing the report",
-                source,
-            })
-    }
+/// Writes the only report of a command.
+pub(crate) fn write_only(text: &str) -> Result<(), Failure> {
+    write(text)
+        .map(|_reader_is_there| ())
+        .map_err(|source| Failure::System {
+            what: "writing the report",
+            source,
+        })
 }

@@ -6,7 +6,7 @@ use super::observe;
 use crate::{
     args::{AgentsArgs, Format, GlobalArgs, selects},
     failure::Failure,
-    output::Stdout,
+    output::{self, Stdout},
     render::{agents_csv, agents_json, agents_text},
     report::AgentLine,
 };
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         .filter(|place| selects(&args.agents, &place.agent.name))
         .map(line)
         .collect();
-    stdout.write_only(&match args.format.chosen() {
+    output::write_only(&match args.format.chosen() {
         Format::Text => agents_text(&lines, stdout.size().0, stdout.color),
         Format::Json => agents_json(&lines),
         Format::Csv => agents_csv(&lines),

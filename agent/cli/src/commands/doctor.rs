@@ -11,7 +11,7 @@ use super::observe;
 use crate::{
     args::{DoctorArgs, GlobalArgs},
     failure::Failure,
-    output::Stdout,
+    output::{self, Stdout},
     render::{doctor_json, doctor_text},
     report::{DoctorReport, MapRow, ProgramRow, SignalRow},
 };
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         )),
     }
     let report = report(&mut observer, limits)?;
-    stdout.write_only(&if args.json {
+    output::write_only(&if args.json {
         doctor_json(&report)
     } else {
         doctor_text(&report, stdout.size().0, stdout.color)

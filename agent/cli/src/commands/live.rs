@@ -7,7 +7,7 @@ use super::{agent_rows, observe, watch};
 use crate::{
     args::{GlobalArgs, GroupBy, LiveArgs},
     failure::Failure,
-    output::Stdout,
+    output::{self, Stdout},
     render::{LiveView, Screen, live},
     report::RunqReport,
 };
@@ -57,6 +57,6 @@ pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
             (false, true) => "",
             (false, false) => "\n",
         };
-        stdout.write(&format!("{between}{text}"))
+        output::write(&format!("{between}{text}"))
     })
 }

@@ -13,7 +13,7 @@ use super::{agent_rows, observe, watch};
 use crate::{
     args::{Format, GlobalArgs, GroupBy, RunqArgs, selects},
     failure::Failure,
-    output::Stdout,
+    output::{self, Stdout},
     render::{Layout, runq_csv, runq_json, runq_text},
     report::{Row, RunqReport},
 };
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
             losses: window.losses,
         };
         let is_first = std::mem::take(&mut is_first);
-        stdout.write(&text(args, &report, is_first, stdout))
+        output::write(&text(args, &report, is_first, stdout))
     })
 }
 
