@@ -37,7 +37,14 @@ fn snapshot(root: &Path, out: &Path) -> Result<()> {
     println!("cargo::rerun-if-changed={}", source.display());
     SkeletonBuilder::new()
         .source(&source)
-        .clang_args(["-Wall", "-Wextra", "-Werror", &multiarch_headers()])
+        // v3 has atomic exchanges of 32 bits.
+        .clang_args([
+            "-mcpu=v3",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            &multiarch_headers(),
+        ])
         .obj(out.join("threads.o"))
         .build()
         .map(|_warnings| ())

@@ -1,14 +1,15 @@
 //! What the kernel side has counted for one agent, cumulative since its slot was given.
 
-use crate::shared::SharedU32;
-
-use crate::run_queue::RunQueue;
+use crate::{ledger::Ledger, run_queue::RunQueue, shared::SharedU32};
 
 /// One agent's record, one element of the map `AGENTS`.
 ///
-/// It is set to zero only between two agents, when nothing writes to it.
+/// The ledger, which every change of a thread's state touches, has a cache line of its own. The
+/// record is set to zero only between two agents, when nothing writes to it.
 #[repr(C, align(64))]
 pub struct AgentRecord {
+    /// Where the time of the agent's threads went.
+    pub ledger: Ledger,
     /// The generation under which the slot is given now, see [`crate::slot::SlotLease`].
     pub generation: SharedU32,
     /// Set by user space: views per CPU are to count this agent, see
@@ -18,4 +19,4 @@ pub struct AgentRecord {
     pub run_queue: RunQueue,
 }
 
-const _: () = assert!(size_of::<AgentRecord>() == 3136);
+const _: () = assert!(size_of::<AgentRecord>() == 3200);

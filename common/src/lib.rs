@@ -15,7 +15,9 @@ pub mod agent_record;
 
 pub mod event;
 pub mod histogram;
+pub mod ledger;
 pub mod losses;
+pub mod pair;
 pub mod run_queue;
 pub mod shared;
 pub mod slot;

@@ -18,8 +18,10 @@ pub struct Losses {
     pub events_not_sent: SharedU64,
     /// Time on a CPU charged to the parent's slot until a new process was looked at, in ns.
     pub provisional_ns: SharedU64,
+    /// Pairs of waiter and cause that found no room in the map of pairs.
+    pub pairs_not_counted: SharedU64,
     /// Keeps the size at one cache line.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
 const _: () = assert!(size_of::<Losses>() == 64);

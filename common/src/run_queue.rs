@@ -1,20 +1,10 @@
 //! Waits for a CPU, stretches on it, and switches: what `ebpf/src/sched.rs` counts.
 
-use crate::shared::SharedU64;
-
-use crate::histogram::Histogram;
+use crate::{histogram::Histogram, shared::SharedU64};
 
 /// Cumulative run-queue counters and histograms, of one agent or of one CPU.
-///
-/// The sums come first, on the line that every switch touches anyway.
 #[repr(C)]
 pub struct RunQueue {
-    /// Sum of the times spent waiting for a CPU after a wake-up, in ns.
-    pub wake_wait_ns: SharedU64,
-    /// Sum of the times spent waiting for a CPU after a preemption or a yield, in ns.
-    pub preempt_wait_ns: SharedU64,
-    /// Sum of the finished stretches on a CPU, in ns.
-    pub on_cpu_ns: SharedU64,
     /// Times a thread gave the CPU up by itself (it blocked), as `nvcsw` counts them.
     pub voluntary_switches: SharedU64,
     /// Times a thread lost the CPU while it could go on, as `nivcsw` counts them.
@@ -27,12 +17,18 @@ pub struct RunQueue {
     pub on_cpu: Histogram,
 }
 
-const _: () = assert!(size_of::<RunQueue>() == 40 + 3 * size_of::<Histogram>());
+const _: () = assert!(size_of::<RunQueue>() == 16 + 3 * size_of::<Histogram>());
 
 /// What is counted on one CPU, for views per CPU and per NUMA node: one element of the map `CPUS`.
 /// Only that CPU writes to it.
 #[repr(C, align(64))]
 pub struct CpuRecord {
+    /// Sum of the waits after a wake-up that ended here, in ns.
+    pub wake_wait_ns: SharedU64,
+    /// Sum of the waits after a preemption or a yield that ended here, in ns.
+    pub preempt_wait_ns: SharedU64,
+    /// Sum of the stretches on this CPU that have ended, in ns.
+    pub on_cpu_ns: SharedU64,
     /// What threads that were switched in and out on this CPU waited and ran.
     pub run_queue: RunQueue,
 }

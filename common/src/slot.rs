@@ -50,14 +50,18 @@ pub struct SlotLease {
     pub generation: u32,
 }
 
+/// Length of a tick of `/proc/PID/stat`, in ns: `USER_HZ` is 100 wherever Linux has BPF.
+pub const TICK_NS: u64 = 10_000_000;
+
 /// The slot of one process that sits in the root cgroup, where no cgroup tells agents apart.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessLease {
     /// The slot that the process's threads are to be charged to.
     pub lease: SlotLease,
-    /// When the process started, in ns since boot: tells a reused pid from the process meant.
-    pub started_ns: u64,
+    /// When the process started, in ticks of [`TICK_NS`] since boot: tells a reused process id
+    /// from the process meant.
+    pub started_ticks: u64,
 }
 
 const _: () = assert!(size_of::<SlotLease>() == 8 && size_of::<ProcessLease>() == 16);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Visits every thread of the host: gives it a record if it has none, looks its slot up, and
-// reports processes to user space. In C, since aya can neither write a BPF iterator nor a CO-RE
+// Visits every thread of the host: gives it a record if it has none, and reports threads and
+// processes to user space. In C, since aya can neither write a BPF iterator nor a CO-RE
 // relocation, and this runs at start and once a tick, never on a hot path.
 //
 // The structs below hold only the fields that are read; CO-RE finds them in the running kernel.
@@ -13,12 +13,32 @@
 
 #define PF_KTHREAD 0x00200000
 #define PIDTYPE_SID 3
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_NOLOAD 0x400
+#define TASK_NEW 0x800
 
-/* As in hostler_common::slot and hostler_common::thread_record. */
+/* As in hostler_common::slot, ::ledger and ::thread_record. */
 #define SLOT_OTHER 0
 #define SLOT_KERNEL 1
-#define FLAG_PROCESS (1 << 1)
-#define FLAG_PROVISIONAL (1 << 2)
+#define SHARDED_SLOTS 2
+#define SHARDS 64
+#define RECORDS 8192
+#define STATES 8
+#define UNIT_LOG2 7
+#define TICK_NS 10000000
+#define FLAG_PROCESS (1 << 0)
+#define FLAG_SINCE_UNKNOWN (1 << 2)
+
+enum state {
+	UNKNOWN,
+	ON_CPU,
+	WAITING_WOKEN,
+	WAITING_PREEMPTED,
+	THROTTLED,
+	BLOCKED,
+	BLOCKED_IO,
+	ASLEEP,
+};
 
 typedef __u64 u64;
 typedef __u32 u32;
@@ -35,10 +55,14 @@ struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
+	unsigned int __state;
+	int on_cpu;
+	int on_rq;
+	int exit_state;
+	unsigned int in_iowait : 1;
 	u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader;
-	struct task_struct *real_parent;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 } CO_RE;
@@ -48,28 +72,34 @@ struct bpf_iter_meta { struct seq_file *seq; } CO_RE;
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; } CO_RE;
 
 struct slot_lease { u32 slot, generation; };
-struct process_lease { struct slot_lease lease; u64 started_ns; };
+struct process_lease { struct slot_lease lease; u64 started_ticks; };
 struct thread_record {
 	u64 css_set;
 	struct slot_lease lease;
-	u64 runnable_since_ns;
-	u64 on_cpu_since_ns;
+	u64 since_ns;
+	u32 state;
 	u32 flags;
+	u32 preemptor;
 	u32 reserved;
 };
 
-/* A row of the report; hostler_observe::threads reads it. */
+/* Of an agent's record only the first part is used here. */
+struct agent_record {
+	u64 ledger[STATES];
+	u32 generation;
+	char rest[3200 - 8 * STATES - 4];
+};
+
+/* A row of the report; agent/observe/src/processes.rs reads it. */
 struct thread_row {
 	u64 cgroup_id;
-	u64 started_ns;
-	struct slot_lease lease;
-	u32 tid, tgid, parent_tgid, session;
+	u64 started_ticks;
+	u32 tid, tgid, session;
 	u32 kernel_thread;
 	char comm[16];
-	u32 reserved;
 };
 
-/* The first three are those of the Rust programs: user space hands their descriptors over. */
+/* The maps are those of the Rust programs: user space hands their descriptors over. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -84,6 +114,22 @@ struct {
 	__type(value, struct slot_lease);
 } CGROUP_SLOTS SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, struct process_lease);
+} PROCESS_SLOTS SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RECORDS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct agent_record);
+} AGENTS SEC(".maps");
+
 struct losses { u64 threads_without_record, records_not_made, others[6]; };
 
 struct {
@@ -94,15 +140,6 @@ struct {
 	__type(value, struct losses);
 } LOSSES SEC(".maps");
 
-/* Processes in the root cgroup, by process id: user space says what they belong to. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, u32);
-	__type(value, struct process_lease);
-} PROCESS_SLOTS SEC(".maps");
-
 /* Id of the root cgroup. */
 const volatile u64 root_cgroup_id;
 
@@ -111,91 +148,184 @@ static int is_root_process(struct task_struct *task, u64 cgroup_id)
 	return cgroup_id == root_cgroup_id && !(task->flags & PF_KTHREAD);
 }
 
-/* What the thread's record should say, looked up as the scheduler programs do, plus the leases of
- * processes in the root cgroup, which only this program knows. */
-static void refresh(struct thread_record *record, struct task_struct *task, u64 cgroup_id)
+static u64 started_ticks(struct task_struct *task)
 {
-	u64 css_set = (u64)task->cgroups;
-	struct slot_lease *lease;
+	return task->group_leader->start_boottime / TICK_NS;
+}
 
-	if (is_root_process(task, cgroup_id)) {
-		u32 tgid = task->tgid;
-		struct process_lease *process = bpf_map_lookup_elem(&PROCESS_SLOTS, &tgid);
+/* The slot that user space gave a process in the root cgroup, unless it was for an earlier process
+ * with the same id. */
+static struct process_lease *process_lease(struct task_struct *task)
+{
+	u32 tgid = task->tgid;
+	struct process_lease *process = bpf_map_lookup_elem(&PROCESS_SLOTS, &tgid);
 
-		/* A lease for an earlier process with the same id must not be taken. */
-		if (!process || process->started_ns != task->group_leader->start_boottime)
-			return;
-		record->lease = process->lease;
-		record->flags = (record->flags & ~FLAG_PROVISIONAL) | FLAG_PROCESS;
-		record->css_set = css_set;
-		return;
-	}
-	if (record->css_set == css_set)
-		return;
-	lease = bpf_map_lookup_elem(&CGROUP_SLOTS, &cgroup_id);
+	if (!process || process->started_ticks != started_ticks(task))
+		return 0;
+	return process;
+}
+
+/* Whose the thread is, as the scheduler programs look it up. The cgroup must have been read from
+ * the same css_set, or a thread that moves at this moment keeps its former agent. */
+static void assign(struct thread_record *record, struct task_struct *task, u64 css_set,
+		   u64 cgroup_id)
+{
+	struct slot_lease *lease = bpf_map_lookup_elem(&CGROUP_SLOTS, &cgroup_id);
+	struct process_lease *process;
+
 	if (lease) {
 		record->lease = *lease;
+	} else if (task->flags & PF_KTHREAD) {
+		record->lease.slot = SLOT_KERNEL;
 	} else {
-		record->lease.slot = task->flags & PF_KTHREAD ? SLOT_KERNEL : SLOT_OTHER;
-		record->lease.generation = 0;
+		process = process_lease(task);
+		if (!process)
+			return;
+		record->lease = process->lease;
+		record->flags |= FLAG_PROCESS;
 	}
-	record->flags &= ~(FLAG_PROCESS | FLAG_PROVISIONAL);
 	record->css_set = css_set;
 }
 
-static void report(struct bpf_iter__task *ctx, struct task_struct *task,
-		   struct thread_record *record, u64 cgroup_id)
+/* What the thread is doing now, or UNKNOWN where it is just changing. */
+static u32 present_state(struct task_struct *task)
+{
+	u32 state = task->__state;
+
+	if (task->exit_state || state & TASK_NEW)
+		return UNKNOWN;
+	if (task->on_cpu)
+		return state ? UNKNOWN : ON_CPU;
+	if (!state)
+		return task->on_rq ? WAITING_PREEMPTED : UNKNOWN;
+	if ((state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) != TASK_UNINTERRUPTIBLE)
+		return ASLEEP;
+	return BPF_CORE_READ_BITFIELD(task, in_iowait) ? BLOCKED_IO : BLOCKED;
+}
+
+/* Enters a thread of unknown state in its agent's ledger. The scheduler programs see the record,
+ * so a change from now on is theirs: whoever exchanges the first state knows that the other has
+ * not. */
+static void settle(struct thread_record *record, struct task_struct *task)
+{
+	struct agent_record *agent;
+	u64 now = bpf_ktime_get_ns();
+	u32 state = present_state(task);
+	u32 index = record->lease.slot;
+
+	if (state == UNKNOWN)
+		return;
+	if (__sync_val_compare_and_swap(&record->state, UNKNOWN, state) != UNKNOWN)
+		return;
+	if (index < SHARDED_SLOTS)
+		index *= SHARDS;
+	agent = bpf_map_lookup_elem(&AGENTS, &index);
+	if (agent)
+		__sync_fetch_and_add(&agent->ledger[state & (STATES - 1)],
+				     1 - ((now >> UNIT_LOG2) << 16));
+}
+
+static void count_record_not_made(void)
+{
+	u32 first = 0;
+	struct losses *losses = bpf_map_lookup_elem(&LOSSES, &first);
+
+	if (losses)
+		__sync_fetch_and_add(&losses->records_not_made, 1);
+}
+
+/* Makes the record of a thread that is older than the probes. */
+static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cgroup_id)
+{
+	struct thread_record first = {};
+	struct thread_record *record;
+
+	assign(&first, task, css_set, cgroup_id);
+	first.since_ns = bpf_ktime_get_ns();
+	/* A stretch or a wait that began before the probes has no known length. */
+	first.flags |= FLAG_SINCE_UNKNOWN;
+	record = bpf_task_storage_get(&THREADS, task, &first, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!record)
+		count_record_not_made();
+	return record;
+}
+
+/* A process in the root cgroup that user space has given to another agent since: its threads look
+ * again at their next change of state. */
+static void look_again(struct thread_record *record, struct task_struct *task, u64 cgroup_id)
+{
+	struct process_lease *process;
+
+	if (!is_root_process(task, cgroup_id))
+		return;
+	process = process_lease(task);
+	if (process && (process->lease.slot != record->lease.slot ||
+			process->lease.generation != record->lease.generation))
+		record->css_set = 0;
+}
+
+static void report(struct bpf_iter__task *ctx, struct task_struct *task, u64 cgroup_id)
 {
 	struct thread_row row = {};
 
 	row.cgroup_id = cgroup_id;
-	row.started_ns = task->group_leader->start_boottime;
-	row.lease = record->lease;
+	row.started_ticks = started_ticks(task);
 	row.tid = task->pid;
 	row.tgid = task->tgid;
-	row.parent_tgid = task->real_parent->tgid;
 	row.session = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID], numbers[0].nr);
 	row.kernel_thread = !!(task->flags & PF_KTHREAD);
 	bpf_core_read(&row.comm, sizeof(row.comm), &task->group_leader->comm);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 }
 
-static int visit(struct bpf_iter__task *ctx, int report_all)
+static u64 cgroup_of(struct css_set *css_set)
+{
+	return css_set->dfl_cgrp->dom_cgrp->kn->id;
+}
+
+/* Visits every thread, gives it a record if it has none, and reports it. */
+SEC("iter/task")
+int visit_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct thread_record *record;
+	struct css_set *css_set;
 	u64 cgroup_id;
 
 	if (!task)
 		return 0;
-	record = bpf_task_storage_get(&THREADS, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!record) {
-		u32 first = 0;
-		struct losses *losses = bpf_map_lookup_elem(&LOSSES, &first);
-
-		if (losses)
-			__sync_fetch_and_add(&losses->records_not_made, 1);
-		return 0;
-	}
-	cgroup_id = task->cgroups->dfl_cgrp->dom_cgrp->kn->id;
-	refresh(record, task, cgroup_id);
-	if (report_all || (task->pid == task->tgid && is_root_process(task, cgroup_id)))
-		report(ctx, task, record, cgroup_id);
+	css_set = task->cgroups;
+	cgroup_id = cgroup_of(css_set);
+	record = bpf_task_storage_get(&THREADS, task, 0, 0);
+	if (!record && !task->exit_state)
+		record = adopt(task, (u64)css_set, cgroup_id);
+	if (record && record->state == UNKNOWN)
+		settle(record, task);
+	report(ctx, task, cgroup_id);
 	return 0;
 }
 
-/* Visits every thread and reports them all. */
-SEC("iter/task")
-int visit_threads(struct bpf_iter__task *ctx)
-{
-	return visit(ctx, 1);
-}
-
-/* Visits every thread and reports user processes in the root cgroup. */
+/* Visits every thread and reports user processes in the root cgroup, one row each. */
 SEC("iter/task")
 int visit_processes(struct bpf_iter__task *ctx)
 {
-	return visit(ctx, 0);
+	struct task_struct *task = ctx->task;
+	struct thread_record *record;
+	struct css_set *css_set;
+	u64 cgroup_id;
+
+	if (!task)
+		return 0;
+	css_set = task->cgroups;
+	cgroup_id = cgroup_of(css_set);
+	record = bpf_task_storage_get(&THREADS, task, 0, 0);
+	if (record && record->state == UNKNOWN)
+		settle(record, task);
+	if (record)
+		look_again(record, task, cgroup_id);
+	if (task->pid == task->tgid && is_root_process(task, cgroup_id))
+		report(ctx, task, cgroup_id);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

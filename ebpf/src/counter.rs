@@ -1,6 +1,6 @@
 //! Additions to counters that several CPUs and user space share.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_xadd, atomic_xchg};
 
 use hostler_common::{
     histogram::{BUCKETS, Histogram, bucket_of},
@@ -23,6 +23,13 @@ pub(crate) fn add_u32(counter: &SharedU32, value: u32) {
     unsafe {
         atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter.as_ptr(), value);
     }
+}
+
+/// Puts a value in place of another and returns that one, atomically.
+#[inline(always)]
+pub(crate) fn exchange(word: &SharedU32, value: u32) -> u32 {
+    // SAFETY: as in `add`.
+    unsafe { atomic_xchg::<u32, { AtomicOrdering::SeqCst }>(word.as_ptr(), value) }
 }
 
 /// Counts one duration.

@@ -22,7 +22,7 @@ use hostler_common::{
 
 use crate::{
     counter::add_u32,
-    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, THREADS, count_loss},
+    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, LOSSES, THREADS, count_loss},
     offsets::{Cgroup, Task},
 };
 
@@ -71,9 +71,12 @@ pub(crate) fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
     let lease = lease_slot(cgroup_id);
     if lease.slot == OTHER {
         count_loss!(cgroups_without_slot);
+    }
+    if lease.slot == OTHER && is_worth_a_word() {
         warn!(
             &ctx,
-            "no free slot for cgroup {}: its threads are counted as other", cgroup_id
+            "no slot was ready for cgroup {}: its threads are counted as other until it has one",
+            cgroup_id
         );
     }
     send(kind::CGROUP_MADE, cgroup_id, lease, ctx.arg::<*const u8>(1));
@@ -101,6 +104,14 @@ pub(crate) fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
         ctx.arg::<*const u8>(1),
     );
     0
+}
+
+/// A storm of cgroups must not become a storm of words: the 1st, 2nd, 4th, 8th … is worth one.
+#[inline(always)]
+fn is_worth_a_word() -> bool {
+    LOSSES
+        .get(0)
+        .is_some_and(|losses| losses.cgroups_without_slot.load().is_power_of_two())
 }
 
 /// Takes a free slot for the cgroup; the lease of `OTHER` if there is none.

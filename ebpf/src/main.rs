@@ -20,9 +20,11 @@
 )]
 
 mod counter;
+mod ledger;
 mod lifecycle;
 mod maps;
 mod offsets;
+mod pairs;
 mod sched;
 mod task_storage;
 mod threads;

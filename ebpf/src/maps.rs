@@ -7,8 +7,9 @@ use aya_ebpf::{
 use hostler_common::{
     agent_record::AgentRecord,
     losses::Losses,
+    pair::{PairKey, PairTotals},
     run_queue::CpuRecord,
-    slot::{MAX_AGENTS, RECORDS, SlotLease},
+    slot::{MAX_AGENTS, ProcessLease, RECORDS, SlotLease},
     thread_record::ThreadRecord,
 };
 
@@ -16,6 +17,10 @@ use crate::task_storage::TaskStorage;
 
 /// `BPF_F_MMAPABLE`: user space reads the elements as memory, without a system call each.
 const MMAPABLE: usize = 1 << 10;
+
+/// `BPF_F_NO_PREALLOC`: entries cost memory only while they exist. Only for maps that nobody adds
+/// to under a run-queue lock.
+const NO_PREALLOC: usize = 1;
 
 /// One record a slot; see `hostler_common::slot` for the index.
 #[btf_map]
@@ -36,6 +41,14 @@ pub(crate) static THREADS: TaskStorage<ThreadRecord> = TaskStorage::new();
 /// v2 cgroup id → the slot it was given.
 #[btf_map]
 pub(crate) static CGROUP_SLOTS: HashMap<u64, SlotLease, { RECORDS as usize }> = HashMap::new();
+
+/// Processes in the root cgroup, by process id → the slot that user space gave them.
+#[btf_map]
+pub(crate) static PROCESS_SLOTS: HashMap<u32, ProcessLease, 65536, NO_PREALLOC> = HashMap::new();
+
+/// Who made whom wait.
+#[btf_map]
+pub(crate) static PAIRS: HashMap<PairKey, PairTotals, 16384> = HashMap::new();
 
 /// Slots ready to be given; user space keeps it filled.
 #[btf_map]

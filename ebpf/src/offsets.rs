@@ -25,6 +25,22 @@ offsets! {
     TASK_FLAGS;
     /// `task_struct.__state`
     TASK_STATE;
+    /// `task_struct.tgid`
+    TASK_TGID;
+    /// `task_struct.group_leader`
+    TASK_GROUP_LEADER;
+    /// `task_struct.start_boottime`
+    TASK_START_BOOTTIME;
+    /// The 32-bit word that holds the bit `task_struct.in_iowait`
+    TASK_IOWAIT_WORD;
+    /// That bit in the word
+    TASK_IOWAIT_MASK;
+    /// `task_struct.se.cfs_rq`, [`ABSENT`] without group scheduling
+    TASK_CFS_RQ;
+    /// `cfs_rq.throttle_count`, [`ABSENT`] without CPU quotas
+    CFS_RQ_THROTTLE_COUNT;
+    /// `task_struct.throttled` of Linux 6.18 and newer, [`ABSENT`] before
+    TASK_THROTTLED;
     /// `task_struct.cgroups`
     TASK_CGROUPS;
     /// `css_set.dfl_cgrp`
@@ -40,6 +56,9 @@ offsets! {
     /// `kernfs_node.id`
     KERNFS_NODE_ID;
 }
+
+/// In place of an offset: this kernel has no such field. The verifier removes what would read it.
+const ABSENT: u32 = u32::MAX;
 
 /// `PF_KTHREAD` of the kernel's `sched.h`: the thread is a kernel thread.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -91,6 +110,38 @@ impl Task {
     #[inline(always)]
     pub(crate) fn is_runnable(self) -> bool {
         self.0.field::<u32>(&TASK_STATE) == TASK_RUNNING
+    }
+
+    /// Blocked on block I/O, as the kernel's own accounting has it.
+    #[inline(always)]
+    pub(crate) fn is_in_iowait(self) -> bool {
+        self.0.field::<u32>(&TASK_IOWAIT_WORD) & TASK_IOWAIT_MASK.load() != 0
+    }
+
+    /// Whether a CPU quota keeps the thread from running. Since 6.18 the kernel throttles threads,
+    /// before that it throttled whole run queues.
+    #[inline(always)]
+    pub(crate) fn is_throttled(self) -> bool {
+        if TASK_THROTTLED.load() != ABSENT {
+            return self.0.field::<u8>(&TASK_THROTTLED) != 0;
+        }
+        if TASK_CFS_RQ.load() == ABSENT || CFS_RQ_THROTTLE_COUNT.load() == ABSENT {
+            return false;
+        }
+        let run_queue = Object(self.0.field(&TASK_CFS_RQ));
+        run_queue.field::<i32>(&CFS_RQ_THROTTLE_COUNT) > 0
+    }
+
+    /// The process's id.
+    #[inline(always)]
+    pub(crate) fn process_id(self) -> u32 {
+        self.0.field::<u32>(&TASK_TGID)
+    }
+
+    /// When the process started, in ns since boot.
+    #[inline(always)]
+    pub(crate) fn process_started_ns(self) -> u64 {
+        Object(self.0.field(&TASK_GROUP_LEADER)).field(&TASK_START_BOOTTIME)
     }
 
     /// Address of the thread's `css_set`, which stands for its cgroups in all hierarchies.

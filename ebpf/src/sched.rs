@@ -7,26 +7,40 @@
 //!
 //! These programs run under a run-queue lock with interrupts off: they neither allocate nor log.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     Global, helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
-use core::ffi::c_void;
 use hostler_common::{
     agent_record::AgentRecord,
-    run_queue::{RunQueue, cpu_view},
+    ledger::state,
+    pair::{NOBODY, relation},
+    run_queue::{CpuRecord, RunQueue, cpu_view},
     thread_record::{ThreadRecord, flag},
 };
 
 use crate::{
     counter::{add, record},
+    ledger::change_state,
     maps::{CPUS, THREADS, count_loss},
     offsets::Task,
-    threads::{agent_now, current_cpu},
+    pairs::count_long_wait,
+    threads::{agent_of, current_cpu},
 };
 
 /// One of [`cpu_view`], set before loading.
 #[unsafe(no_mangle)]
 static CPU_VIEW: Global<u32> = Global::new(cpu_view::OFF);
+
+/// `TASK_UNINTERRUPTIBLE` of the kernel's `sched.h`.
+const TASK_UNINTERRUPTIBLE: u32 = 0x2;
+
+/// `TASK_NOLOAD`: uninterruptible for want of signals only, as idle kernel threads are.
+const TASK_NOLOAD: u32 = 0x400;
+
+/// `TASK_DEAD`: the thread will not run again.
+const TASK_DEAD: u32 = 0x80;
 
 /// A sleeping thread became runnable.
 #[btf_tracepoint(function = "sched_wakeup")]
@@ -43,106 +57,190 @@ pub(crate) fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
 /// A CPU goes from one thread to another.
 #[btf_tracepoint(function = "sched_switch")]
 pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
-    let preempted = ctx.arg::<u64>(0) as u8 != 0;
+    let switch = Switch {
+        preempted: ctx.arg::<u64>(0) as u8 != 0,
+        previous_state: ctx.arg::<u32>(3),
+        now_ns: now_ns(),
+        cpu: current_cpu(),
+    };
     let previous = Task::new(ctx.arg::<*const c_void>(1));
     let next = Task::new(ctx.arg::<*const c_void>(2));
-    let previous_state = ctx.arg::<u32>(3);
-    let now_ns = now_ns();
-    let cpu = current_cpu();
-    if !previous.is_idle() {
-        switched_out(previous, now_ns, cpu, preempted, previous_state);
+    let mut incoming = if next.is_idle() {
+        None
+    } else {
+        record_of(next)
+    };
+    let mut holder = NOBODY;
+    if !previous.is_idle()
+        && let Some(thread) = record_of(previous)
+    {
+        let preemptor = incoming.as_ref().map_or(NOBODY, |thread| thread.lease.slot);
+        switched_out(previous, thread, &switch, preemptor);
+        holder = thread.lease.slot;
     }
-    if !next.is_idle() {
-        switched_in(next, now_ns, cpu);
+    if let Some(thread) = incoming.as_mut() {
+        switched_in(next, thread, &switch, holder);
     }
     0
+}
+
+/// What is true of a switch for both of its threads.
+struct Switch {
+    preempted: bool,
+    previous_state: u32,
+    now_ns: u64,
+    cpu: u32,
+}
+
+#[inline(always)]
+fn record_of(task: Task) -> Option<&'static mut ThreadRecord> {
+    let thread = THREADS.get(task);
+    if thread.is_none() {
+        count_loss!(threads_without_record);
+    }
+    thread
 }
 
 #[inline(always)]
 fn woken(task: Task) -> i32 {
-    let Some(thread) = THREADS.get(task) else {
-        count_loss!(threads_without_record);
+    let Some(thread) = record_of(task) else {
         return 0;
     };
     // A thread can be woken before it has left its CPU, or while it waits after a preemption: it
     // does not start to wait by that.
-    if thread.on_cpu_since_ns == 0 && thread.runnable_since_ns == 0 {
-        thread.runnable_since_ns = now_ns();
-        thread.flags &= !flag::PREEMPTED;
+    if matches!(
+        thread.state.load(),
+        state::ON_CPU | state::WAITING_WOKEN | state::WAITING_PREEMPTED | state::THROTTLED
+    ) {
+        return 0;
+    }
+    thread.flags &= !flag::SINCE_UNKNOWN;
+    let now_ns = now_ns();
+    if let Some(agent) = agent_of(thread, task, current_cpu(), now_ns) {
+        let to = if task.is_throttled() {
+            state::THROTTLED
+        } else {
+            state::WAITING_WOKEN
+        };
+        change_state(agent, thread, to, now_ns);
     }
     0
 }
 
 #[inline(always)]
-fn switched_out(task: Task, now_ns: u64, cpu: u32, preempted: bool, state: u32) {
-    let Some(thread) = THREADS.get(task) else {
-        count_loss!(threads_without_record);
-        return;
-    };
+fn switched_out(task: Task, thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into
     // its cgroup first and becomes the agent then.
-    if let Some(agent) = agent_now(thread, task, cpu) {
-        // The kernel's own rule for `nvcsw` and `nivcsw`.
-        let voluntary = !preempted && state != 0;
-        count_run(agent, thread, now_ns, cpu, voluntary);
-    }
-    thread.on_cpu_since_ns = 0;
-    // A preempted thread may already have marked itself as about to sleep: it still waits.
-    if preempted || task.is_runnable() {
-        thread.runnable_since_ns = now_ns;
-        thread.flags |= flag::PREEMPTED;
-    } else {
-        thread.runnable_since_ns = 0;
-    }
-}
-
-#[inline(always)]
-fn switched_in(task: Task, now_ns: u64, cpu: u32) {
-    let Some(thread) = THREADS.get(task) else {
-        count_loss!(threads_without_record);
+    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
         return;
     };
-    if let Some(agent) = agent_now(thread, task, cpu) {
-        count_wait(agent, thread, now_ns, cpu);
+    count_run(agent, thread, switch);
+    thread.preemptor = preemptor;
+    change_state(agent, thread, state_after(task, switch), switch.now_ns);
+}
+
+/// What a thread that leaves its CPU does from then on.
+#[inline(always)]
+fn state_after(task: Task, switch: &Switch) -> u32 {
+    // A preempted thread may already have marked itself as about to sleep: it still waits.
+    if switch.preempted || task.is_runnable() {
+        return if task.is_throttled() {
+            state::THROTTLED
+        } else {
+            state::WAITING_PREEMPTED
+        };
     }
-    thread.runnable_since_ns = 0;
-    thread.on_cpu_since_ns = now_ns;
+    if switch.previous_state & TASK_DEAD != 0 {
+        return state::DEAD;
+    }
+    if switch.previous_state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD) != TASK_UNINTERRUPTIBLE {
+        return state::ASLEEP;
+    }
+    if task.is_in_iowait() {
+        state::BLOCKED_IO
+    } else {
+        state::BLOCKED
+    }
 }
 
 #[inline(always)]
-fn count_run(agent: &AgentRecord, thread: &ThreadRecord, now_ns: u64, cpu: u32, voluntary: bool) {
-    let ran_ns = elapsed_ns(thread.on_cpu_since_ns, now_ns);
+fn switched_in(task: Task, thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
+    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
+        return;
+    };
+    match thread.state.load() {
+        state::WAITING_WOKEN => count_wait(agent, thread, switch, false, holder),
+        state::WAITING_PREEMPTED => count_wait(agent, thread, switch, true, thread.preemptor),
+        _ => {}
+    }
+    change_state(agent, thread, state::ON_CPU, switch.now_ns);
+}
+
+#[inline(always)]
+fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
+    // The kernel's own rule for `nvcsw` and `nivcsw`.
+    let voluntary = !switch.preempted && switch.previous_state != 0;
+    let ran_ns = if thread.state.load() == state::ON_CPU && thread.flags & flag::SINCE_UNKNOWN == 0
+    {
+        elapsed_ns(thread.since_ns, switch.now_ns)
+    } else {
+        None
+    };
+    thread.flags &= !flag::SINCE_UNKNOWN;
     if let Some(ns) = ran_ns
         && thread.flags & flag::PROVISIONAL != 0
     {
         count_loss!(provisional_ns, ns);
     }
     add_run(&agent.run_queue, ran_ns, voluntary);
-    if let Some(run_queue) = cpu_view_of(agent, cpu) {
-        add_run(run_queue, ran_ns, voluntary);
+    if let Some(cpu) = cpu_view_of(agent, switch.cpu) {
+        add_run(&cpu.run_queue, ran_ns, voluntary);
+        add(&cpu.on_cpu_ns, ran_ns.unwrap_or(0));
     }
 }
 
 #[inline(always)]
-fn count_wait(agent: &AgentRecord, thread: &ThreadRecord, now_ns: u64, cpu: u32) {
-    let Some(ns) = elapsed_ns(thread.runnable_since_ns, now_ns) else {
+fn count_wait(
+    agent: &AgentRecord,
+    thread: &mut ThreadRecord,
+    switch: &Switch,
+    preempted: bool,
+    cause: u32,
+) {
+    if thread.flags & flag::SINCE_UNKNOWN != 0 {
+        thread.flags &= !flag::SINCE_UNKNOWN;
+        return;
+    }
+    let Some(ns) = elapsed_ns(thread.since_ns, switch.now_ns) else {
         return;
     };
-    let preempted = thread.flags & flag::PREEMPTED != 0;
     add_wait(&agent.run_queue, ns, preempted);
-    if let Some(run_queue) = cpu_view_of(agent, cpu) {
-        add_wait(run_queue, ns, preempted);
+    let relation = if preempted {
+        relation::PREEMPTOR
+    } else {
+        relation::HOLDER
+    };
+    count_long_wait(thread.lease, cause, relation, ns);
+    if let Some(cpu) = cpu_view_of(agent, switch.cpu) {
+        add_wait(&cpu.run_queue, ns, preempted);
+        add(
+            if preempted {
+                &cpu.preempt_wait_ns
+            } else {
+                &cpu.wake_wait_ns
+            },
+            ns,
+        );
     }
 }
 
-// A duration is counted in its bucket before it is added to the sum: a reader that sees the sums
-// unchanged may skip the buckets.
+// A duration is counted in its bucket before the counter or the ledger shows that something
+// happened: a reader that sees those unchanged may skip the buckets.
 
 #[inline(always)]
 fn add_run(run_queue: &RunQueue, ran_ns: Option<u64>, voluntary: bool) {
     if let Some(ns) = ran_ns {
         record(&run_queue.on_cpu, ns);
-        add(&run_queue.on_cpu_ns, ns);
     }
     if voluntary {
         add(&run_queue.voluntary_switches, 1);
@@ -155,35 +253,25 @@ fn add_run(run_queue: &RunQueue, ran_ns: Option<u64>, voluntary: bool) {
 fn add_wait(run_queue: &RunQueue, ns: u64, preempted: bool) {
     if preempted {
         record(&run_queue.preempt_wait, ns);
-        add(&run_queue.preempt_wait_ns, ns);
     } else {
         record(&run_queue.wake_wait, ns);
-        add(&run_queue.wake_wait_ns, ns);
     }
 }
 
 /// This CPU's record, if views per CPU are asked for and count this agent.
 #[inline(always)]
-fn cpu_view_of(agent: &AgentRecord, cpu: u32) -> Option<&'static RunQueue> {
+fn cpu_view_of(agent: &AgentRecord, cpu: u32) -> Option<&'static CpuRecord> {
     let counted = match CPU_VIEW.load() {
         cpu_view::OFF => false,
         cpu_view::ALL => true,
         _ => agent.selected.load() != 0,
     };
-    if counted {
-        CPUS.get(cpu).map(|record| &record.run_queue)
-    } else {
-        None
-    }
+    if counted { CPUS.get(cpu) } else { None }
 }
 
-/// Time since `since_ns`; `None` if that is not known (0), or lies ahead because the clocks of two
-/// CPUs differ.
+/// Time since `since_ns`; `None` if that lies ahead because the clocks of two CPUs differ.
 #[inline(always)]
 fn elapsed_ns(since_ns: u64, now_ns: u64) -> Option<u64> {
-    if since_ns == 0 {
-        return None;
-    }
     if since_ns > now_ns {
         count_loss!(negative_durations);
         return None;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     Test,
-    host::{Host, PATIENCE, hostler, reports, start_hostler, wait_until_attached},
+    host::{Host, PATIENCE, hostler, reports, start_hostler},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -15,6 +15,16 @@ pub(crate) const TESTS: &[Test] = &[
         name: "an_interrupt_and_a_termination_print_what_was_gathered",
         needs: &[],
         run: an_interrupt_and_a_termination_print_what_was_gathered,
+    },
+    Test {
+        name: "a_signal_long_before_the_first_interval_is_over_prints_what_was_gathered",
+        needs: &[],
+        run: a_signal_long_before_the_first_interval_is_over_prints_what_was_gathered,
+    },
+    Test {
+        name: "a_second_signal_ends_a_trace_whose_reader_stalls",
+        needs: &[],
+        run: a_second_signal_ends_a_trace_whose_reader_stalls,
     },
     Test {
         name: "nothing_stays_loaded_after_an_end_however_it_came",
@@ -46,7 +56,6 @@ pub(crate) const TESTS: &[Test] = &[
 fn an_interrupt_and_a_termination_print_what_was_gathered(_host: &Host) {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut tracer = start_hostler(&["trace", "runq", "--json"]);
-        wait_until_attached(&mut tracer);
         thread::sleep(Duration::from_millis(300));
         tracer.send(signal);
         let reports = reports(&tracer.wait());
@@ -55,11 +64,27 @@ fn an_interrupt_and_a_termination_print_what_was_gathered(_host: &Host) {
     }
 }
 
+fn a_signal_long_before_the_first_interval_is_over_prints_what_was_gathered(_host: &Host) {
+    let mut tracer = start_hostler(&["trace", "runq", "--json", "--interval", "10m"]);
+    thread::sleep(Duration::from_millis(300));
+    tracer.send(Signal::SIGTERM);
+    assert_eq!(reports(&tracer.wait()).len(), 1);
+}
+
+fn a_second_signal_ends_a_trace_whose_reader_stalls(_host: &Host) {
+    // Nobody reads: a pipe holds 64 KiB, which reports each 10 ms fill in some seconds.
+    let mut tracer = start_hostler(&["trace", "runq", "--json", "--interval", "10ms"]);
+    tracer.wait_until_it_stalls();
+    tracer.send(Signal::SIGTERM);
+    thread::sleep(Duration::from_millis(200));
+    tracer.send(Signal::SIGTERM);
+    tracer.wait_without_reading();
+}
+
 fn nothing_stays_loaded_after_an_end_however_it_came(_host: &Host) {
     let before = our_programs();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let mut tracer = start_hostler(&["trace", "runq"]);
-        wait_until_attached(&mut tracer);
         assert!(
             our_programs().len() > before.len(),
             "its programs are seen while it runs"
@@ -105,7 +130,6 @@ fn our_programs() -> BTreeSet<u32> {
 
 fn two_hostlers_side_by_side_both_measure(_host: &Host) {
     let mut first = start_hostler(&["trace", "runq", "--json"]);
-    wait_until_attached(&mut first);
     let second = hostler(&["trace", "runq", "--json", "--duration", "300ms"]);
     let of_second = reports(&second);
     first.send(Signal::SIGINT);

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -55,6 +56,8 @@ impl Host {
                 made.err()
                     .map(|error| format!("cgroups can't be made: {error}"))
             }
+            Need::RealSpeed => std::env::var_os("HOSTLER_GUEST")
+                .map(|_| "it would take minutes in an emulated guest".to_owned()),
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
                 match made {
@@ -134,22 +137,35 @@ pub(crate) fn hostler(words: &[&str]) -> Output {
 }
 
 /// A `hostler` that runs beside the test, and ends with it whatever happens.
-pub(crate) struct Running(Option<Child>);
+pub(crate) struct Running {
+    child: Option<Child>,
+    errors: BufReader<ChildStderr>,
+}
 
-/// Starts `hostler` and lets it run.
+/// Starts `hostler` and waits until it measures.
 pub(crate) fn start_hostler(words: &[&str]) -> Running {
-    let child = Command::new(HOSTLER)
+    let mut child = Command::new(HOSTLER)
         .args(words)
+        .arg("--verbose")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("hostler can be started");
-    Running(Some(child))
+    let mut errors = BufReader::new(child.stderr.take().expect("it is a pipe"));
+    let mut said = String::new();
+    while !said.contains("measuring") {
+        let read = errors.read_line(&mut said).expect("it can be read");
+        assert!(read > 0, "hostler ended before it measured: {said}");
+    }
+    Running {
+        child: Some(child),
+        errors,
+    }
 }
 
 impl Running {
     fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("it was not waited for yet")
+        self.child.as_mut().expect("it was not waited for yet")
     }
 
     /// Sends it a signal.
@@ -160,8 +176,50 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Output {
-        let child = self.0.take().expect("it was not waited for yet");
-        child.wait_with_output().expect("hostler ends")
+        let child = self.child.take().expect("it was not waited for yet");
+        let mut output = child.wait_with_output().expect("hostler ends");
+        self.errors
+            .read_to_end(&mut output.stderr)
+            .expect("it can be read");
+        output
+    }
+
+    /// Waits until it can't go on, since nobody reads its reports: until it has not run for a while.
+    pub(crate) fn wait_until_it_stalls(&mut self) {
+        let give_up = Instant::now() + PATIENCE;
+        let path = format!("/proc/{}/status", self.child().id());
+        let switches = || {
+            let status = fs::read_to_string(&path).expect("it is there");
+            status
+                .lines()
+                .filter(|line| line.contains("ctxt_switches"))
+                .map(str::to_owned)
+                .collect()
+        };
+        let mut before: Vec<String> = switches();
+        loop {
+            std::thread::sleep(Duration::from_millis(500));
+            let now = switches();
+            if now == before {
+                return;
+            }
+            assert!(Instant::now() < give_up, "it goes on although nobody reads");
+            before = now;
+        }
+    }
+
+    /// Waits for its end while its reports stay unread.
+    pub(crate) fn wait_without_reading(mut self) {
+        let give_up = Instant::now() + PATIENCE;
+        while self
+            .child()
+            .try_wait()
+            .expect("its state can be read")
+            .is_none()
+        {
+            assert!(Instant::now() < give_up, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Closes the pipe that it writes its reports to.
@@ -172,46 +230,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             // It may have ended by itself meanwhile.
             let _gone = child.kill();
             let _status = child.wait();
         }
-    }
-}
-
-/// Waits until all probes of a process are attached: six tracepoints and two iterators.
-pub(crate) fn wait_until_attached(hostler: &mut Running) {
-    wait_for_links(hostler, 8);
-}
-
-/// Waits until a process holds that many links of programs.
-pub(crate) fn wait_for_links(hostler: &mut Running, wanted: usize) {
-    let hostler = hostler.child();
-    let folder = PathBuf::from(format!("/proc/{}/fd", hostler.id()));
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let links = fs::read_dir(&folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| {
-                fs::read_link(entry.path())
-                    .is_ok_and(|target| target.ends_with("anon_inode:bpf_link"))
-            });
-        if links.count() >= wanted {
-            return;
-        }
-        let ended = hostler.try_wait().expect("its state can be read");
-        assert!(
-            ended.is_none(),
-            "hostler ended before it was attached: {ended:?}"
-        );
-        assert!(
-            Instant::now() < give_up,
-            "hostler did not attach within {PATIENCE:?}"
-        );
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -27,6 +27,8 @@ struct Test {
 enum Need {
     /// To put processes into cgroups of its own.
     WritableCgroups,
+    /// To be quick: what would take minutes in an emulated guest.
+    RealSpeed,
     /// To make mount namespaces, in which something of the host is missing.
     MountNamespaces,
 }

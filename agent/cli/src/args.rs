@@ -11,8 +11,10 @@ use clap::{
 use std::{ffi::OsString, path::PathBuf};
 
 pub(crate) use agent_pattern::{AgentPattern, selects};
+use options::LEDGER_HELP;
 pub(crate) use options::{
-    AgentsArgs, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LiveArgs, RunqArgs, ThreadsFrom,
+    AgentsArgs, By, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LedgerArgs, LiveArgs,
+    RunqArgs, ThreadsFrom,
 };
 
 const EXAMPLES: &str = "\
@@ -94,6 +96,9 @@ pub(crate) enum Command {
 pub(crate) enum TraceCommand {
     /// Measure how long each agent waits for a CPU
     Runq(RunqArgs),
+    /// Measure where the time of each agent's threads goes
+    #[command(long_about = LEDGER_HELP)]
+    Ledger(LedgerArgs),
 }
 
 impl Args {
@@ -136,6 +141,7 @@ impl Command {
     fn contradiction(&self) -> Option<String> {
         match self {
             Self::Trace(TraceCommand::Runq(runq)) => runq.contradiction(),
+            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.contradiction(),
             _ => None,
         }
     }

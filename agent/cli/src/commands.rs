@@ -2,17 +2,19 @@
 
 mod agents;
 mod doctor;
+mod ledger;
 mod live;
+mod pairs;
 mod runq;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use hostler_daemon::Schedule;
 use hostler_decide::window::Window;
 use hostler_observe::{Observer, Options, ThreadSource};
 
 use crate::{
-    args::{AgentPattern, Args, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects},
+    args::{AgentPattern, Args, By, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects},
     failure::Failure,
     generated,
     output::{self, Stdout},
@@ -25,7 +27,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let stdout = Stdout::new(global.color);
     match &args.command {
         None => live::run(&args.live, global, stdout),
-        Some(Command::Trace(TraceCommand::Runq(runq))) => runq::run(runq, global, stdout),
+        Some(Command::Trace(TraceCommand::Runq(runq))) => match runq.by {
+            Some(By::Preemptor) => pairs::run(runq, global, stdout),
+            None => runq::run(runq, global, stdout),
+        },
+        Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
@@ -87,16 +93,31 @@ fn watch(
     Ok(runtime.block_on(hostler_daemon::watch(observer, schedule, report))?)
 }
 
-/// The window's agents that the patterns select, one row each.
+/// The window's agents that the patterns select and that did anything, one row each.
 fn agent_rows(window: &Window, patterns: &[AgentPattern]) -> Vec<Row> {
     window
         .agents
         .values()
-        .filter(|(agent, _)| selects(patterns, &agent.name))
+        .filter(|(agent, window)| selects(patterns, &agent.name) && !window.is_idle())
         .map(|(agent, window)| Row {
+            id: Some(agent.id),
             name: agent.name.to_string(),
             kind: Some(agent.kind),
             window: window.clone(),
         })
         .collect()
+}
+
+/// A trace that reports at its end is silent until then: says that it runs, to who looks on.
+fn announce(what: &str, schedule: Schedule, stdout: Stdout) {
+    if schedule.interval.is_some() || !stdout.is_terminal || !io::stderr().is_terminal() {
+        return;
+    }
+    match schedule.duration {
+        Some(duration) => eprintln!(
+            "Tracing {what} for {}; Ctrl-C reports early.",
+            humantime::format_duration(duration)
+        ),
+        None => eprintln!("Tracing {what}; Ctrl-C ends it and reports."),
+    }
 }

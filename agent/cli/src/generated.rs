@@ -84,6 +84,7 @@ mod tests {
                 "hostler-completions.1",
                 "hostler-doctor.1",
                 "hostler-man.1",
+                "hostler-trace-ledger.1",
                 "hostler-trace-runq.1",
                 "hostler-trace.1",
                 "hostler.1",

@@ -2,7 +2,7 @@
 
 use hostler_common::slot::SlotLease;
 use hostler_decide::signal::{AgentKind, LossSignal};
-use hostler_decide::window::RunQueueWindow;
+use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
@@ -25,6 +25,9 @@ pub(crate) struct RunqReport {
 /// One agent, CPU or NUMA node.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
+    /// The agent's slot and generation, which tell apart agents that had one name after the other;
+    /// `None` for CPUs and nodes.
+    pub(crate) id: Option<SlotLease>,
     /// The agent's name, `cpu 0` or `node 0`.
     pub(crate) name: String,
     /// What the agent is made of; `None` for CPUs and nodes.
@@ -100,8 +103,58 @@ pub(crate) struct AgentLine {
     pub(crate) processes: u64,
     /// Its index in the kernel maps.
     pub(crate) slot: SlotLease,
-    /// The cgroup's path below the cgroup root, or the program's file.
+    /// The cgroup's path below the cgroup root, or the program and its session.
     pub(crate) place: String,
+}
+
+/// Who made whom wait in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct PairsReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// The shortest wait that counts, in ns.
+    pub(crate) long_wait_ns: u64,
+    /// The longest sum first.
+    pub(crate) pairs: Vec<Pair>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// Who waited, and who made it wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    /// The waiter's name.
+    pub(crate) waiter: String,
+    /// The cause's name; `None` if no thread held the CPU.
+    pub(crate) cause: Option<String>,
+    /// Whether the cause took the CPU from the waiter; else it held the CPU waited for.
+    pub(crate) preempted: bool,
+    /// Long waits.
+    pub(crate) waits: u64,
+    /// Their sum, in ns.
+    pub(crate) wait_ns: u64,
+}
+
+/// Where the time of each agent's threads went in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// Agents by name; who spent most time on or waiting for a CPU comes first.
+    pub(crate) rows: Vec<(String, LedgerWindow)>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+impl LedgerReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
 }
 
 /// What Hostler can measure on this host.

@@ -1,10 +1,17 @@
 //! Watching a host for a while: readings at each tick, windows at each report, until the time is
 //! over or somebody says stop.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use hostler_decide::{signal::Reading, window::Window};
 use hostler_observe::{ObserveError, Observer};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
@@ -13,6 +20,10 @@ use tokio::{
 /// The longest time between two readings. Shorter than the rest of a slot, so that the last
 /// moments of an agent that has left are always read, however long a report's window is.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// A last window no longer than this, after others, is a leftover of the timers and not worth a
+/// report.
+const LEFTOVER_NS: u64 = 5_000_000;
 
 /// When to report, and when to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,21 +64,28 @@ pub async fn watch<E>(
     mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
     let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
-    let mut last = observer.beginning();
+    let mut any_reported = false;
+    let mut last = observer.beginning().clone();
     let mut window = Window::default();
     loop {
         let event = timers.next().await;
-        advance(observer, &mut last, &mut window)?;
+        if let Err(error) = advance(observer, &mut last, &mut window) {
+            // What was gathered until now is not lost with what could not be read.
+            report(&window, observer).map_err(WatchError::Report)?;
+            return Err(error.into());
+        }
         match event {
             Event::Tick => {}
             Event::Report => {
+                timers.ticks.reset();
+                any_reported = true;
                 let full = std::mem::take(&mut window);
                 if !report(&full, observer).map_err(WatchError::Report)? {
                     return Ok(());
                 }
             }
             Event::End => {
-                if schedule.interval.is_none() || timers.is_due(&window) {
+                if !any_reported || window.length_ns() > LEFTOVER_NS {
                     report(&window, observer).map_err(WatchError::Report)?;
                 }
                 return Ok(());
@@ -94,11 +112,11 @@ struct Timers {
     end: Option<Instant>,
     interrupt: Signal,
     terminate: Signal,
-    shortest_ns: u64,
 }
 
 impl Timers {
     fn start(schedule: Schedule) -> std::io::Result<Self> {
+        end_at_second_signal()?;
         let now = Instant::now();
         let every = |period: Duration| {
             let mut interval = interval_at(now + period, period);
@@ -113,13 +131,7 @@ impl Timers {
             end: schedule.duration.map(|duration| now + duration),
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            shortest_ns: u64::try_from(interval.as_nanos() / 20).unwrap_or(u64::MAX),
         })
-    }
-
-    /// A last window that is next to nothing is a leftover of the timers, not worth a report.
-    fn is_due(&self, window: &Window) -> bool {
-        window.length_ns() >= self.shortest_ns
     }
 
     async fn next(&mut self) -> Event {
@@ -129,7 +141,6 @@ impl Timers {
             end,
             interrupt,
             terminate,
-            shortest_ns: _,
         } = self;
         tokio::select! {
             // In this order: an end that is due is not put off by a tick that is due as well, and
@@ -158,4 +169,16 @@ async fn due(interval: Option<&mut Interval>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// The first signal ends the watch, with a report. If nobody reads that, the second one ends the
+/// process.
+fn end_at_second_signal() -> std::io::Result<()> {
+    let seen = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag not set yet.
+        flag::register_conditional_default(signal, Arc::clone(&seen))?;
+        flag::register(signal, Arc::clone(&seen))?;
+    }
+    Ok(())
 }

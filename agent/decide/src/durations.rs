@@ -16,26 +16,24 @@ impl BucketReadings {
     /// What was counted between `earlier` and this reading. Right as long as no bucket counted
     /// 2³² durations in between.
     pub fn since(&self, earlier: &Self) -> Durations {
-        let mut durations = Durations::default();
-        for (index, count) in durations.counts.iter_mut().enumerate() {
+        if self == earlier {
+            return Durations::default();
+        }
+        let mut counts = Box::new([0; BUCKETS]);
+        for (index, count) in counts.iter_mut().enumerate() {
             *count = u64::from(self.0[index].wrapping_sub(earlier.0[index]));
         }
-        durations
+        Durations {
+            counts: Some(counts),
+        }
     }
 }
 
 /// How many durations fell into each bucket during a window.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durations {
-    counts: Box<[u64; BUCKETS]>,
-}
-
-impl Default for Durations {
-    fn default() -> Self {
-        Self {
-            counts: Box::new([0; BUCKETS]),
-        }
-    }
+    /// `None` if there are no durations: most agents are idle in most windows.
+    counts: Option<Box<[u64; BUCKETS]>>,
 }
 
 /// One bucket of a distribution.
@@ -52,17 +50,23 @@ pub struct Bucket {
 impl Durations {
     /// How many durations there are in all.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts().iter().sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.counts.iter().all(|&count| count == 0)
+        self.counts.is_none()
+    }
+
+    fn counts(&self) -> &[u64] {
+        self.counts.as_deref().map_or(&[], |counts| counts)
     }
 
     /// Adds the durations of another distribution.
     pub fn add(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(other.counts.iter()) {
+        let Some(more) = &other.counts else { return };
+        let counts = self.counts.get_or_insert_with(|| Box::new([0; BUCKETS]));
+        for (count, more) in counts.iter_mut().zip(more.iter()) {
             *count += more;
         }
     }
@@ -82,7 +86,7 @@ impl Durations {
         )]
         let rank = ((q * total as f64).ceil() as u64).clamp(1, total);
         let mut seen = 0;
-        for (index, &count) in self.counts.iter().enumerate() {
+        for (index, &count) in self.counts().iter().enumerate() {
             seen += count;
             if seen >= rank {
                 return Some(bucket_start_ns(index + 1));
@@ -93,7 +97,7 @@ impl Durations {
 
     /// The end of the highest bucket that holds anything, in ns.
     pub fn max_ns(&self) -> Option<u64> {
-        self.counts
+        self.counts()
             .iter()
             .rposition(|&count| count > 0)
             .map(|index| bucket_start_ns(index + 1))
@@ -101,7 +105,7 @@ impl Durations {
 
     /// The buckets that hold something, shortest first.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
-        self.counts
+        self.counts()
             .iter()
             .enumerate()
             .filter(|&(_, &count)| count > 0)
@@ -115,6 +119,9 @@ impl Durations {
     /// The distribution by octaves, from the first that holds something to the last, those between
     /// them included: coarse enough to be drawn, one line an octave.
     pub fn octaves(&self) -> Vec<Bucket> {
+        if self.is_empty() {
+            return Vec::new();
+        }
         let per_octave = usize::try_from(BUCKETS_PER_OCTAVE).expect("8 fits");
         let octaves: Vec<Bucket> = (0..BUCKETS / per_octave)
             .map(|octave| {
@@ -122,7 +129,7 @@ impl Durations {
                 Bucket {
                     start_ns: bucket_start_ns(first),
                     end_ns: bucket_start_ns(first + per_octave),
-                    count: self.counts[first..first + per_octave].iter().sum(),
+                    count: self.counts()[first..first + per_octave].iter().sum(),
                 }
             })
             .collect();

@@ -5,9 +5,10 @@
 //! conclusions. The lint table of this folder holds that.
 //!
 //! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
-//! [`durations`] the histograms in both.
+//! [`durations`] the histograms in both. [`identity`] says which process belongs to which agent.
 #![forbid(unsafe_code)]
 
 pub mod durations;
+pub mod identity;
 pub mod signal;
 pub mod window;

@@ -1,8 +1,12 @@
 //! Signals: cumulative readings at an instant, as `observe` hands them over.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use hostler_common::slot::SlotLease;
+use hostler_common::{
+    ledger::{self, STATES},
+    pair::PairKey,
+    slot::SlotLease,
+};
 
 use crate::durations::BucketReadings;
 
@@ -42,16 +46,34 @@ impl AgentKind {
     }
 }
 
+/// Where the time of an agent's threads went up to an instant, see [`hostler_common::ledger`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerSignal {
+    /// Time by state, in units of the ledger, modulo 2⁴⁸.
+    pub units: [u64; STATES],
+    /// Threads in each state at the instant.
+    pub threads: [u64; STATES],
+}
+
+impl LedgerSignal {
+    /// Reads the words of a ledger, as they were at `now_ns` of the monotonic clock.
+    pub fn new(words: &[u64; STATES], now_ns: u64) -> Self {
+        Self {
+            units: words.map(|word| ledger::units(word, now_ns)),
+            threads: words.map(ledger::threads),
+        }
+    }
+
+    /// Threads that the agent has.
+    pub fn thread_count(&self) -> u64 {
+        self.threads[1..].iter().sum()
+    }
+}
+
 /// Run-queue counters and histograms, cumulative; the units are those of
 /// [`hostler_common::run_queue::RunQueue`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQueueSignal {
-    /// Time spent waiting for a CPU after a wake-up, in ns.
-    pub wake_wait_ns: u64,
-    /// Time spent waiting for a CPU after a preemption or a yield, in ns.
-    pub preempt_wait_ns: u64,
-    /// Finished stretches on a CPU, in ns.
-    pub on_cpu_ns: u64,
     /// Switches by which a thread gave the CPU up.
     pub voluntary_switches: u64,
     /// Switches by which a thread lost the CPU.
@@ -62,6 +84,41 @@ pub struct RunQueueSignal {
     pub preempt_wait: BucketReadings,
     /// Stretches on a CPU.
     pub on_cpu: BucketReadings,
+}
+
+/// An agent's cumulative signals at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReading {
+    /// Whose.
+    pub agent: Agent,
+    /// Where its threads' time went.
+    pub ledger: LedgerSignal,
+    /// Waits, stretches and switches.
+    pub run_queue: Arc<RunQueueSignal>,
+}
+
+/// A CPU's cumulative signals at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuReading {
+    /// Its number.
+    pub cpu: u32,
+    /// Waits after a wake-up that ended here, in ns.
+    pub wake_wait_ns: u64,
+    /// Waits after a preemption or a yield that ended here, in ns.
+    pub preempt_wait_ns: u64,
+    /// Stretches here that have ended, in ns.
+    pub on_cpu_ns: u64,
+    /// Waits, stretches and switches.
+    pub run_queue: Arc<RunQueueSignal>,
+}
+
+/// Totals of the long waits of a pair, cumulative or in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairSignal {
+    /// Long waits.
+    pub waits: u64,
+    /// Their sum, in ns.
+    pub wait_ns: u64,
 }
 
 /// What the kernel side could not measure or attribute, cumulative; see
@@ -80,6 +137,8 @@ pub struct LossSignal {
     pub events_not_sent: u64,
     /// Time on a CPU charged to the parent's slot until a new process was looked at, in ns.
     pub provisional_ns: u64,
+    /// Long waits of pairs that found no room.
+    pub pairs_not_counted: u64,
 }
 
 impl LossSignal {
@@ -93,6 +152,7 @@ impl LossSignal {
             agents_without_slot: self.agents_without_slot - earlier.agents_without_slot,
             events_not_sent: self.events_not_sent - earlier.events_not_sent,
             provisional_ns: self.provisional_ns - earlier.provisional_ns,
+            pairs_not_counted: self.pairs_not_counted - earlier.pairs_not_counted,
         }
     }
 
@@ -104,6 +164,7 @@ impl LossSignal {
         self.agents_without_slot += other.agents_without_slot;
         self.events_not_sent += other.events_not_sent;
         self.provisional_ns += other.provisional_ns;
+        self.pairs_not_counted += other.pairs_not_counted;
     }
 }
 
@@ -112,10 +173,12 @@ impl LossSignal {
 pub struct Reading {
     /// When, in ns of the monotonic clock.
     pub at_ns: u64,
-    /// Each agent with its cumulative signals, ordered by id.
-    pub agents: Vec<(Agent, Arc<RunQueueSignal>)>,
-    /// Each CPU's number with its cumulative signals, in order; empty unless asked for.
-    pub cpus: Vec<(u32, Arc<RunQueueSignal>)>,
+    /// Each agent's signals, ordered by id.
+    pub agents: Vec<AgentReading>,
+    /// Each CPU's signals, by number; empty unless asked for.
+    pub cpus: Vec<CpuReading>,
+    /// Who made whom wait; empty unless asked for.
+    pub pairs: BTreeMap<PairKey, PairSignal>,
     /// What was lost.
     pub losses: LossSignal,
 }

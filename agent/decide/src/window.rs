@@ -2,40 +2,94 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hostler_common::slot::SlotLease;
+use hostler_common::{
+    ledger::{STATES, elapsed_ns, state},
+    pair::PairKey,
+    slot::{OTHER, SlotLease},
+};
 
 use crate::{
     durations::Durations,
-    signal::{Agent, LossSignal, Reading, RunQueueSignal},
+    signal::{
+        Agent, AgentKind, CpuReading, LedgerSignal, LossSignal, PairSignal, Reading, RunQueueSignal,
+    },
 };
 
-/// Waits for a CPU, stretches on it and switches during a window.
+/// Where the time of an agent's threads went during a window. The states add up to threads × wall
+/// time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerWindow {
+    /// Time by state, in ns; it can be some microseconds below zero, which the next window makes
+    /// up for.
+    pub ns: [i64; STATES],
+    /// Threads at the window's end.
+    pub threads: u64,
+}
+
+impl LedgerWindow {
+    fn between(earlier: &LedgerSignal, later: &LedgerSignal) -> Self {
+        let mut ns = [0; STATES];
+        for (index, ns) in ns.iter_mut().enumerate().skip(1) {
+            *ns = elapsed_ns(earlier.units[index], later.units[index]);
+        }
+        Self {
+            ns,
+            threads: later.thread_count(),
+        }
+    }
+
+    /// Time spent in a state of [`hostler_common::ledger::state`], in ns.
+    pub fn spent_ns(&self, state: u32) -> u64 {
+        self.ns
+            .get(state as usize)
+            .map_or(0, |&ns| ns.max(0).cast_unsigned())
+    }
+
+    /// Time spent in all states, in ns: threads × wall time.
+    pub fn total_ns(&self) -> u64 {
+        self.ns.iter().sum::<i64>().max(0).cast_unsigned()
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (ns, more) in self.ns.iter_mut().zip(other.ns) {
+            *ns += more;
+        }
+        self.threads = other.threads;
+    }
+}
+
+/// Waits for a CPU, stretches on it, switches, and where the time went, during a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQueueWindow {
-    /// Time spent waiting for a CPU after a wake-up, in ns.
-    pub wake_wait_ns: u64,
-    /// Time spent waiting for a CPU after a preemption or a yield, in ns.
-    pub preempt_wait_ns: u64,
-    /// Stretches on a CPU that ended in the window, in ns.
-    pub on_cpu_ns: u64,
+    /// Where the threads' time went. Of a CPU, only the time on it and the waits that ended on it
+    /// are known.
+    pub ledger: LedgerWindow,
     /// Switches by which a thread gave the CPU up.
     pub voluntary_switches: u64,
     /// Switches by which a thread lost the CPU.
     pub involuntary_switches: u64,
-    /// Waits after a wake-up.
+    /// Waits after a wake-up that ended in the window.
     pub wake_wait: Durations,
-    /// Waits after a preemption or a yield.
+    /// Waits after a preemption or a yield that ended in the window.
     pub preempt_wait: Durations,
-    /// Stretches on a CPU.
+    /// Stretches on a CPU that ended in the window.
     pub on_cpu: Durations,
 }
 
 impl RunQueueWindow {
-    fn between(earlier: &RunQueueSignal, later: &RunQueueSignal) -> Self {
+    fn between(
+        ledger: LedgerWindow,
+        earlier: &Arc<RunQueueSignal>,
+        later: &Arc<RunQueueSignal>,
+    ) -> Self {
+        if Arc::ptr_eq(earlier, later) {
+            return Self {
+                ledger,
+                ..Self::default()
+            };
+        }
         Self {
-            wake_wait_ns: later.wake_wait_ns.wrapping_sub(earlier.wake_wait_ns),
-            preempt_wait_ns: later.preempt_wait_ns.wrapping_sub(earlier.preempt_wait_ns),
-            on_cpu_ns: later.on_cpu_ns.wrapping_sub(earlier.on_cpu_ns),
+            ledger,
             voluntary_switches: later
                 .voluntary_switches
                 .wrapping_sub(earlier.voluntary_switches),
@@ -48,11 +102,37 @@ impl RunQueueWindow {
         }
     }
 
+    fn of_cpu(earlier: Option<&CpuReading>, later: &CpuReading) -> Self {
+        let nothing = CpuReading {
+            cpu: later.cpu,
+            wake_wait_ns: 0,
+            preempt_wait_ns: 0,
+            on_cpu_ns: 0,
+            run_queue: Arc::default(),
+        };
+        let earlier = earlier.unwrap_or(&nothing);
+        let mut ledger = LedgerWindow::default();
+        for (state, before, now) in [
+            (
+                state::WAITING_WOKEN,
+                earlier.wake_wait_ns,
+                later.wake_wait_ns,
+            ),
+            (
+                state::WAITING_PREEMPTED,
+                earlier.preempt_wait_ns,
+                later.preempt_wait_ns,
+            ),
+            (state::ON_CPU, earlier.on_cpu_ns, later.on_cpu_ns),
+        ] {
+            ledger.ns[state as usize] = now.wrapping_sub(before).cast_signed();
+        }
+        Self::between(ledger, &earlier.run_queue, &later.run_queue)
+    }
+
     /// Adds what happened in another window.
     pub fn add(&mut self, other: &Self) {
-        self.wake_wait_ns += other.wake_wait_ns;
-        self.preempt_wait_ns += other.preempt_wait_ns;
-        self.on_cpu_ns += other.on_cpu_ns;
+        self.ledger.add(&other.ledger);
         self.voluntary_switches += other.voluntary_switches;
         self.involuntary_switches += other.involuntary_switches;
         self.wake_wait.add(&other.wake_wait);
@@ -60,28 +140,49 @@ impl RunQueueWindow {
         self.on_cpu.add(&other.on_cpu);
     }
 
-    /// Waits of both kinds.
+    /// Waits of both kinds that ended in the window.
     pub fn waits(&self) -> Durations {
         let mut waits = self.wake_wait.clone();
         waits.add(&self.preempt_wait);
         waits
     }
 
-    /// Time spent waiting for a CPU, in ns.
-    pub fn wait_ns(&self) -> u64 {
-        self.wake_wait_ns + self.preempt_wait_ns
+    /// Time spent waiting for a CPU after a wake-up, in ns.
+    pub fn wake_wait_ns(&self) -> u64 {
+        self.ledger.spent_ns(state::WAITING_WOKEN)
     }
 
-    /// Whether nothing happened.
+    /// Time spent waiting for a CPU after a preemption or a yield, in ns.
+    pub fn preempt_wait_ns(&self) -> u64 {
+        self.ledger.spent_ns(state::WAITING_PREEMPTED)
+    }
+
+    /// Time spent waiting for a CPU, in ns.
+    pub fn wait_ns(&self) -> u64 {
+        self.wake_wait_ns() + self.preempt_wait_ns()
+    }
+
+    /// Time spent on CPUs, in ns.
+    pub fn on_cpu_ns(&self) -> u64 {
+        self.ledger.spent_ns(state::ON_CPU)
+    }
+
+    /// Whether no thread ran, wanted to run, or was switched.
     pub fn is_idle(&self) -> bool {
         self.voluntary_switches == 0
             && self.involuntary_switches == 0
+            && self.wait_ns() == 0
+            && self.on_cpu_ns() == 0
             && self.wake_wait.is_empty()
             && self.preempt_wait.is_empty()
     }
 }
 
-/// What happened between two readings. Agents and CPUs to which nothing happened are left out.
+/// Agents that a sum of windows keeps apart before it adds up those that are gone: more than there
+/// can be at a time, and some 100 MiB at the most.
+const MAX_AGENTS_APART: usize = 2 * hostler_common::slot::MAX_AGENTS as usize;
+
+/// What happened between two readings. Who had no threads and did nothing is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// When it began, in ns of the monotonic clock.
@@ -92,6 +193,8 @@ pub struct Window {
     pub agents: BTreeMap<SlotLease, (Agent, RunQueueWindow)>,
     /// What happened on each CPU, by its number.
     pub cpus: BTreeMap<u32, RunQueueWindow>,
+    /// Long waits, by who waited and who made it wait.
+    pub pairs: BTreeMap<PairKey, PairSignal>,
     /// What was lost.
     pub losses: LossSignal,
 }
@@ -100,40 +203,12 @@ impl Window {
     /// What happened between two readings of one source. Who is new in the later one began at
     /// zero; who is missing from it was quiet before it went.
     pub fn between(earlier: &Reading, later: &Reading) -> Self {
-        let nothing = Arc::new(RunQueueSignal::default());
-        let before: BTreeMap<SlotLease, &Arc<RunQueueSignal>> = earlier
-            .agents
-            .iter()
-            .map(|(agent, signal)| (agent.id, signal))
-            .collect();
-        let cpus_before: BTreeMap<u32, &Arc<RunQueueSignal>> = earlier
-            .cpus
-            .iter()
-            .map(|(cpu, signal)| (*cpu, signal))
-            .collect();
-        let change = |before: Option<&&Arc<RunQueueSignal>>, now: &Arc<RunQueueSignal>| {
-            let before = before.copied().unwrap_or(&nothing);
-            if Arc::ptr_eq(before, now) {
-                return None;
-            }
-            Some(RunQueueWindow::between(before, now)).filter(|window| !window.is_idle())
-        };
         Self {
             from_ns: earlier.at_ns,
             to_ns: later.at_ns,
-            agents: later
-                .agents
-                .iter()
-                .filter_map(|(agent, signal)| {
-                    let window = change(before.get(&agent.id), signal)?;
-                    Some((agent.id, (agent.clone(), window)))
-                })
-                .collect(),
-            cpus: later
-                .cpus
-                .iter()
-                .filter_map(|(cpu, signal)| Some((*cpu, change(cpus_before.get(cpu), signal)?)))
-                .collect(),
+            agents: agents_between(earlier, later),
+            cpus: cpus_between(earlier, later),
+            pairs: pairs_between(earlier, later),
             losses: later.losses.since(&earlier.losses),
         }
     }
@@ -144,18 +219,49 @@ impl Window {
             self.from_ns = next.from_ns;
         }
         self.to_ns = next.to_ns;
+        if self.agents.len() > MAX_AGENTS_APART {
+            self.fold_departed(&next);
+        }
         for (id, (agent, window)) in next.agents {
-            let sum = self
-                .agents
-                .entry(id)
-                .or_insert_with(|| (agent.clone(), RunQueueWindow::default()));
+            let sum = self.agents.entry(id);
+            let sum = sum.or_insert_with(|| (agent.clone(), RunQueueWindow::default()));
             sum.0 = agent;
             sum.1.add(&window);
         }
         for (cpu, window) in next.cpus {
             self.cpus.entry(cpu).or_default().add(&window);
         }
+        for (pair, more) in next.pairs {
+            let sum = self.pairs.entry(pair).or_default();
+            sum.waits += more.waits;
+            sum.wait_ns += more.wait_ns;
+        }
         self.losses.add(&next.losses);
+    }
+
+    /// Adds up the agents that are not in the window that follows, so that a long sum of windows
+    /// does not grow with every agent that ever was.
+    fn fold_departed(&mut self, next: &Self) {
+        let (kept, departed): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.agents)
+            .into_iter()
+            .partition(|(id, _)| next.agents.contains_key(id));
+        self.agents = kept;
+        let id = SlotLease {
+            slot: OTHER,
+            generation: u32::MAX,
+        };
+        let agent = Agent {
+            id,
+            name: "[departed]".into(),
+            kind: AgentKind::Other,
+        };
+        let sum = self
+            .agents
+            .entry(id)
+            .or_insert((agent, RunQueueWindow::default()));
+        for (_, window) in departed.into_values() {
+            sum.1.add(&window);
+        }
     }
 
     /// How long it was, in ns.
@@ -164,10 +270,68 @@ impl Window {
     }
 }
 
+fn agents_between(
+    earlier: &Reading,
+    later: &Reading,
+) -> BTreeMap<SlotLease, (Agent, RunQueueWindow)> {
+    let nothing = (LedgerSignal::default(), Arc::new(RunQueueSignal::default()));
+    let before: BTreeMap<SlotLease, _> = earlier
+        .agents
+        .iter()
+        .map(|reading| (reading.agent.id, (&reading.ledger, &reading.run_queue)))
+        .collect();
+    let mut agents = BTreeMap::new();
+    for reading in &later.agents {
+        let id = reading.agent.id;
+        let (ledger, run_queue) = before.get(&id).copied().unwrap_or((&nothing.0, &nothing.1));
+        let ledger = LedgerWindow::between(ledger, &reading.ledger);
+        let window = RunQueueWindow::between(ledger, run_queue, &reading.run_queue);
+        if ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle() {
+            agents.insert(id, (reading.agent.clone(), window));
+        }
+    }
+    agents
+}
+
+fn cpus_between(earlier: &Reading, later: &Reading) -> BTreeMap<u32, RunQueueWindow> {
+    let before: BTreeMap<u32, &CpuReading> = earlier
+        .cpus
+        .iter()
+        .map(|reading| (reading.cpu, reading))
+        .collect();
+    later
+        .cpus
+        .iter()
+        .map(|reading| {
+            let window = RunQueueWindow::of_cpu(before.get(&reading.cpu).copied(), reading);
+            (reading.cpu, window)
+        })
+        .filter(|(_, window)| !window.is_idle())
+        .collect()
+}
+
+fn pairs_between(earlier: &Reading, later: &Reading) -> BTreeMap<PairKey, PairSignal> {
+    later
+        .pairs
+        .iter()
+        .map(|(&pair, now)| {
+            let before = earlier.pairs.get(&pair).copied().unwrap_or_default();
+            let change = PairSignal {
+                waits: now.waits.wrapping_sub(before.waits),
+                wait_ns: now.wait_ns.wrapping_sub(before.wait_ns),
+            };
+            (pair, change)
+        })
+        .filter(|(_, change)| change.waits > 0)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use hostler_common::ledger::{UNIT_NS, entry};
+
     use super::*;
-    use crate::signal::AgentKind;
+    use crate::signal::AgentReading;
 
     fn agent(slot: u32, generation: u32) -> Agent {
         let id = SlotLease { slot, generation };
@@ -178,9 +342,8 @@ mod tests {
         }
     }
 
-    fn signal(wake_wait_ns: u64, waits: u32) -> Arc<RunQueueSignal> {
+    fn signal(waits: u32) -> Arc<RunQueueSignal> {
         let mut signal = RunQueueSignal {
-            wake_wait_ns,
             voluntary_switches: waits.into(),
             ..Default::default()
         };
@@ -188,7 +351,15 @@ mod tests {
         Arc::new(signal)
     }
 
-    fn reading(at_ns: u64, agents: Vec<(Agent, Arc<RunQueueSignal>)>) -> Reading {
+    fn reading_of(agent: Agent, run_queue: Arc<RunQueueSignal>) -> AgentReading {
+        AgentReading {
+            agent,
+            ledger: LedgerSignal::default(),
+            run_queue,
+        }
+    }
+
+    fn reading(at_ns: u64, agents: Vec<AgentReading>) -> Reading {
         Reading {
             at_ns,
             agents,
@@ -198,51 +369,100 @@ mod tests {
 
     #[test]
     fn a_window_holds_the_difference_of_its_readings() {
-        let earlier = reading(10, vec![(agent(200, 1), signal(1_000, 2))]);
-        let later = reading(30, vec![(agent(200, 1), signal(1_500, 5))]);
+        let earlier = reading(10, vec![reading_of(agent(200, 1), signal(2))]);
+        let later = reading(30, vec![reading_of(agent(200, 1), signal(5))]);
         let window = Window::between(&earlier, &later);
         assert_eq!(window.length_ns(), 20);
         let (_, change) = &window.agents[&agent(200, 1).id];
-        assert_eq!(change.wake_wait_ns, 500);
+        assert_eq!(change.voluntary_switches, 3);
         assert_eq!(change.wake_wait.total(), 3);
     }
 
     #[test]
     fn an_agent_that_is_new_began_at_zero_even_in_a_slot_used_before() {
-        let earlier = reading(10, vec![(agent(200, 1), signal(9_000, 9))]);
-        let later = reading(20, vec![(agent(200, 2), signal(70, 1))]);
+        let earlier = reading(10, vec![reading_of(agent(200, 1), signal(9))]);
+        let later = reading(20, vec![reading_of(agent(200, 2), signal(1))]);
         let window = Window::between(&earlier, &later);
         assert_eq!(window.agents.len(), 1);
-        assert_eq!(window.agents[&agent(200, 2).id].1.wake_wait_ns, 70);
+        assert_eq!(window.agents[&agent(200, 2).id].1.wake_wait.total(), 1);
     }
 
     #[test]
-    fn agents_to_which_nothing_happened_are_left_out() {
-        let same = signal(5, 1);
-        let earlier = reading(1, vec![(agent(200, 1), Arc::clone(&same))]);
+    fn who_has_no_threads_and_did_nothing_is_left_out() {
+        let same = signal(1);
+        let earlier = reading(1, vec![reading_of(agent(200, 1), Arc::clone(&same))]);
         let later = reading(
             2,
-            vec![(agent(200, 1), same), (agent(201, 1), signal(0, 0))],
+            vec![
+                reading_of(agent(200, 1), same),
+                reading_of(agent(201, 1), signal(0)),
+            ],
         );
         assert!(Window::between(&earlier, &later).agents.is_empty());
     }
 
     #[test]
+    fn a_thread_that_sleeps_through_a_window_is_asleep_for_all_of_it() {
+        let mut words = [0; STATES];
+        words[state::ASLEEP as usize] = entry(5 * UNIT_NS);
+        let at = |units: u64| {
+            let ledger = LedgerSignal::new(&words, units * UNIT_NS);
+            let run_queue = Arc::default();
+            reading(
+                units * UNIT_NS,
+                vec![AgentReading {
+                    agent: agent(200, 1),
+                    ledger,
+                    run_queue,
+                }],
+            )
+        };
+        let window = Window::between(&at(1_000), &at(9_000));
+        let (_, sleeper) = &window.agents[&agent(200, 1).id];
+        assert_eq!(sleeper.ledger.spent_ns(state::ASLEEP), 8_000 * UNIT_NS);
+        assert_eq!(sleeper.ledger.total_ns(), window.length_ns());
+        assert!(sleeper.is_idle());
+    }
+
+    #[test]
     fn windows_that_follow_each_other_add_up_to_the_window_over_both() {
-        let first = reading(1, vec![(agent(200, 1), signal(5, 1))]);
+        let first = reading(1, vec![reading_of(agent(200, 1), signal(1))]);
         let second = reading(
             2,
-            vec![(agent(200, 1), signal(9, 2)), (agent(201, 1), signal(3, 1))],
+            vec![
+                reading_of(agent(200, 1), signal(2)),
+                reading_of(agent(201, 1), signal(1)),
+            ],
         );
         let third = reading(
             3,
             vec![
-                (agent(200, 1), signal(20, 6)),
-                (agent(201, 1), signal(4, 2)),
+                reading_of(agent(200, 1), signal(6)),
+                reading_of(agent(201, 1), signal(2)),
             ],
         );
         let mut sum = Window::between(&first, &second);
         sum.append(Window::between(&second, &third));
         assert_eq!(sum, Window::between(&first, &third));
+    }
+
+    #[test]
+    fn agents_that_are_long_gone_are_added_up_in_a_long_sum() {
+        let window = |slots: std::ops::Range<u32>| {
+            let agents = slots
+                .map(|slot| reading_of(agent(slot, 1), signal(1)))
+                .collect();
+            Window::between(&reading(1, Vec::new()), &reading(2, agents))
+        };
+        let many = u32::try_from(MAX_AGENTS_APART).expect("it fits") + 10;
+        let mut sum = window(0..many);
+        sum.append(window(0..5));
+        assert_eq!(sum.agents.len(), 6);
+        let switches: u64 = sum
+            .agents
+            .values()
+            .map(|(_, row)| row.voluntary_switches)
+            .sum();
+        assert_eq!(switches, u64::from(many) + 5);
     }
 }

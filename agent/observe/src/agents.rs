@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hostler_common::slot::{KERNEL, OTHER, SlotLease};
+use hostler_common::{
+    ledger::STATES,
+    slot::{KERNEL, OTHER, SlotLease},
+};
 use hostler_decide::signal::{Agent, AgentKind, RunQueueSignal};
 
 use crate::programs::ProgramKey;
@@ -35,8 +38,14 @@ pub(crate) enum Origin {
 pub(crate) struct Entry {
     pub(crate) agent: Agent,
     pub(crate) origin: Origin,
+    /// A cgroup's path below the root; empty for others.
+    pub(crate) path: String,
+    /// When it was entered, in ns of the monotonic clock.
+    pub(crate) entered_ns: u64,
     /// What was last read of it.
     pub(crate) last: Arc<RunQueueSignal>,
+    /// The words of its ledger as they were then: while they stay, so do the histograms.
+    pub(crate) last_words: [u64; STATES],
 }
 
 /// All known agents. One that has left stays until its slot is given again, so that what it did
@@ -68,22 +77,25 @@ impl Directory {
                     kind,
                 },
                 Origin::Slot(slot),
+                "",
+                0,
             );
         }
         directory
     }
 
     /// Enters an agent under the lease that is its id.
-    pub(crate) fn add(&mut self, agent: Agent, origin: Origin) {
+    pub(crate) fn add(&mut self, agent: Agent, origin: Origin, path: &str, now_ns: u64) {
         self.leases.insert(origin.clone(), agent.id);
-        self.entries.insert(
-            agent.id,
-            Entry {
-                agent,
-                origin,
-                last: Arc::default(),
-            },
-        );
+        let entry = Entry {
+            origin,
+            path: path.to_owned(),
+            entered_ns: now_ns,
+            last: Arc::default(),
+            last_words: [0; STATES],
+            agent,
+        };
+        self.entries.insert(entry.agent.id, entry);
     }
 
     /// The lease of the agent that was made from `origin`, also of one that has left but whose
@@ -106,6 +118,12 @@ impl Directory {
             .range(first..=last)
             .next_back()
             .map(|(&lease, _)| lease)
+    }
+
+    /// The name of whoever holds a slot.
+    pub(crate) fn name_of_slot(&self, slot: u32) -> Option<&str> {
+        let lease = self.lease_of_slot(slot)?;
+        self.entries.get(&lease).map(|entry| &*entry.agent.name)
     }
 
     /// Removes whoever holds a slot.
@@ -151,7 +169,7 @@ mod tests {
     #[test]
     fn an_agent_is_found_by_its_cgroup_and_by_its_slot() {
         let mut directory = Directory::new();
-        directory.add(agent(200, 3), Origin::Cgroup(77));
+        directory.add(agent(200, 3), Origin::Cgroup(77), "a", 0);
         assert_eq!(
             directory.lease_of(&Origin::Cgroup(77)),
             Some(agent(200, 3).id)
@@ -163,7 +181,7 @@ mod tests {
     #[test]
     fn removing_a_slot_leaves_nothing_that_points_to_it() {
         let mut directory = Directory::new();
-        directory.add(agent(200, 3), Origin::Cgroup(77));
+        directory.add(agent(200, 3), Origin::Cgroup(77), "a", 0);
         directory.remove(200);
         assert_eq!(directory.lease_of(&Origin::Cgroup(77)), None);
         assert_eq!(directory.lease_of_slot(200), None);
@@ -173,8 +191,8 @@ mod tests {
     #[test]
     fn removing_an_old_holder_leaves_the_origin_s_new_agent_alone() {
         let mut directory = Directory::new();
-        directory.add(agent(200, 1), Origin::Cgroup(77));
-        directory.add(agent(201, 1), Origin::Cgroup(77));
+        directory.add(agent(200, 1), Origin::Cgroup(77), "a", 0);
+        directory.add(agent(201, 1), Origin::Cgroup(77), "a", 0);
         directory.remove(200);
         assert_eq!(
             directory.lease_of(&Origin::Cgroup(77)),

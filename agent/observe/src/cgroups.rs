@@ -34,7 +34,8 @@ impl Hierarchy {
             .map_err(|error| ObserveError::read("/proc/self/mountinfo", io::Error::other(error)))?;
         let root = mounts
             .into_iter()
-            .filter(|mount| mount.fs_type == "cgroup2")
+            // A part of the hierarchy that is mounted elsewhere is not the hierarchy.
+            .filter(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
             .map(|mount| mount.mount_point)
             .next()
             .ok_or(ObserveError::NoCgroupV2)?;

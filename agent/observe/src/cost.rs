@@ -66,11 +66,9 @@ impl RunTimeStatistics {
 impl Observer {
     /// Kernel memory of every map; `threads` is how many threads have a record.
     pub fn map_costs(&self, threads: u64) -> Vec<MapCost> {
-        let mut maps = self.probes().maps();
-        if let Some(process_slots) = self.snapshot().process_slots() {
-            maps.push(("PROCESS_SLOTS".to_owned(), process_slots));
-        }
-        maps.into_iter()
+        self.probes()
+            .maps()
+            .into_iter()
             .map(|(name, descriptor)| {
                 let info = MapFdInfo::from_fd(descriptor).ok();
                 let of_map = info.as_ref().and_then(|info| info.memlock);
@@ -127,7 +125,7 @@ fn kind_of(name: &str) -> &'static str {
     match name {
         "AGENTS" | "CPUS" | "LOSSES" => "array, mapped",
         "THREADS" => "task storage",
-        "CGROUP_SLOTS" | "PROCESS_SLOTS" => "hash",
+        "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" => "hash",
         "FREE_SLOTS" => "queue",
         "EVENTS" | "AYA_LOGS" => "ring buffer",
         _ => "read-only data",

@@ -109,11 +109,12 @@ impl Observer {
         let (source, reason) = self.snapshot().source();
         let iterator = "task iterator (BPF)".to_owned();
         let (in_use, note) = match source {
-            ThreadSource::Iterator => (iterator.clone(), "sees every thread at one instant"),
+            ThreadSource::Iterator => (iterator.clone(), self.iterator_note()),
             ThreadSource::Procfs => (
                 "files below /proc".to_owned(),
                 "before Linux 6.9, threads older than Hostler that are not their process's first \
-                 stay unmeasured and are counted",
+                 stay unmeasured and are counted"
+                    .to_owned(),
             ),
         };
         SignalSource {
@@ -123,8 +124,19 @@ impl Observer {
                 .map(|reason| (iterator, reason.to_owned()))
                 .into_iter()
                 .collect(),
-            note: note.to_owned(),
+            note,
         }
+    }
+
+    fn iterator_note(&self) -> String {
+        let hidden = self.snapshot().hidden();
+        if hidden.is_empty() {
+            return "sees every thread at one instant".to_owned();
+        }
+        format!(
+            "this kernel keeps some processes from BPF, which are not measured: {}",
+            hidden.join(", ")
+        )
     }
 }
 

@@ -66,8 +66,8 @@ impl ObserveError {
         match self {
             Self::KernelTooOld { .. } => "Run it on a newer kernel, or try it in a guest.",
             Self::MissingCapability { .. } => {
-                "Run it as root, or grant CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; in a container \
-                 they must be added to its security context."
+                "Run it as root, or grant CAP_BPF and CAP_PERFMON; in a container they must be \
+                 added to its security context."
             }
             Self::NoBtf { .. } | Self::BtfUnreadable { .. } => {
                 "Use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions' are."

@@ -6,10 +6,12 @@
 
 mod agents;
 mod cgroups;
+mod clock;
 mod cost;
 mod doctor;
 mod error;
 mod mapped;
+mod names;
 mod observer;
 mod offsets;
 mod preflight;
@@ -25,7 +27,7 @@ pub use agents::AgentPlace;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, blind_spots, host_facts};
 pub use error::ObserveError;
-pub use observer::{CpuView, Observer, Options};
+pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
 pub use preflight::{host_name, release as kernel_release};
 pub use snapshot::ThreadSource;
 pub use topology::nodes_of_cpus;

@@ -1,27 +1,30 @@
 //! The one that observes: loads the probes, keeps agents and slots in step with the host, reads.
 //!
 //! Start-up goes from those who follow to those who measure: probes of threads and cgroups first,
-//! then what is there already, then the scheduler's probes. Whoever comes meanwhile is seen by the
-//! first kind, so nobody is missed and nobody is counted before being known.
+//! then the cgroups and programs that are there already, the scheduler's probes, and at last the
+//! records of threads that are older. Whoever comes meanwhile is seen by the first kind, and a
+//! thread's state is read when its changes are seen already, so nobody is missed.
 
 use std::{
-    collections::BTreeSet,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use hostler_common::{
     event::{CgroupEvent, kind},
+    pair::PairKey,
     run_queue::cpu_view,
     slot::{KERNEL, OTHER, ProcessLease, SlotLease},
 };
-use hostler_decide::signal::{Agent, AgentKind, Reading, RunQueueSignal};
-use nix::time::{ClockId, clock_gettime};
+use hostler_decide::signal::{Agent, AgentKind, CpuReading, PairSignal, Reading};
 
 use crate::{
     AgentPlace, ObserveError, ThreadSource,
-    agents::{Directory, Origin},
+    agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
+    clock::now_ns,
+    names::Names,
     preflight,
     probes::Probes,
     processes::ThreadRow,
@@ -49,15 +52,28 @@ pub struct Options {
     pub cpu_view: CpuView,
     /// Which agents, by name, [`CpuView::Selected`] counts.
     pub select: Box<dyn Fn(&str) -> bool + Send>,
+    /// Whether to read who made whom wait.
+    pub pairs: bool,
+    /// The shortest wait that counts as long, in ns.
+    pub long_wait_ns: u64,
     /// Where the list of threads comes from; the best that this kernel allows if not said.
     pub threads_from: Option<ThreadSource>,
 }
+
+/// How long an agent is young, and its name may still change.
+const NAMING_NS: u64 = 60_000_000_000;
+
+/// From here on a wait is felt: an order of magnitude above what a free CPU takes, and below a
+/// scheduler's time slice.
+pub const LONG_WAIT_NS: u64 = 1_000_000;
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             cpu_view: CpuView::Off,
             select: Box::new(|_| true),
+            pairs: false,
+            long_wait_ns: LONG_WAIT_NS,
             threads_from: None,
         }
     }
@@ -71,14 +87,14 @@ pub struct Observer {
     directory: Directory,
     programs: Programs,
     slots: SlotBook,
+    names: Names,
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
     started_in: Duration,
-    /// When the scheduler's programs were attached, in ns of the monotonic clock.
-    attached_at_ns: u64,
+    beginning: Reading,
 }
 
 impl Observer {
@@ -92,14 +108,7 @@ impl Observer {
             CpuView::All => cpu_view::ALL,
             CpuView::Selected => cpu_view::SELECTED,
         };
-        let mut probes = Probes::load(view)?;
-        let mut slots = SlotBook::new();
-        for slot in slots.lend() {
-            probes
-                .push_free_slot(slot)
-                .map_err(|error| ObserveError::refused("a slot", error))?;
-        }
-        probes.attach_lifecycle()?;
+        let probes = Probes::load(view, options.long_wait_ns)?;
         let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy)?;
         let mut observer = Self {
             probes,
@@ -107,28 +116,36 @@ impl Observer {
             hierarchy,
             directory: Directory::new(),
             programs: Programs::default(),
-            slots,
+            slots: SlotBook::new(),
+            names: Names::new(Path::new("/")),
             options,
             agents_without_slot: 0,
             events_missed: 0,
             started_in: Duration::ZERO,
-            attached_at_ns: 0,
+            beginning: Reading::default(),
         };
+        observer.lend_slots();
+        observer.probes.attach_lifecycle()?;
         observer.rescan_cgroups();
-        observer.snapshot.threads()?;
         observer.refresh_programs()?;
-        observer.attached_at_ns = now_ns();
         observer.probes.attach_scheduler()?;
+        observer.snapshot.threads()?;
+        observer.beginning = observer.empty_reading();
         observer.started_in = began.elapsed();
-        tracing::debug!(agents = observer.directory.len(), elapsed = ?observer.started_in, "started");
+        tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "measuring");
         Ok(observer)
     }
 
-    /// The reading at the instant when the scheduler's programs were attached: nothing was counted
-    /// yet. What follows it up to the first real reading belongs to the first window.
-    pub fn beginning(&self) -> Reading {
+    /// The reading with which everything began: nothing was counted, and what was lost until then,
+    /// of threads that were about to be found, is left out.
+    pub fn beginning(&self) -> &Reading {
+        &self.beginning
+    }
+
+    fn empty_reading(&self) -> Reading {
         Reading {
-            at_ns: self.attached_at_ns,
+            at_ns: now_ns(),
+            losses: reading::read_losses(self.probes.losses(), self.agents_without_slot),
             ..Reading::default()
         }
     }
@@ -137,16 +154,14 @@ impl Observer {
     pub fn read(&mut self) -> Result<Reading, ObserveError> {
         self.follow_events();
         self.refresh_programs()?;
+        self.refresh_names(now_ns());
         self.probes.log_warnings();
-        reading::refresh(&mut self.directory, &self.probes);
+        let agents = reading::agents(&mut self.directory, &self.probes);
         let reading = Reading {
             at_ns: now_ns(),
-            agents: self
-                .directory
-                .entries()
-                .map(|entry| (entry.agent.clone(), Arc::clone(&entry.last)))
-                .collect(),
+            agents,
             cpus: self.read_cpus(),
+            pairs: self.read_pairs(),
             losses: reading::read_losses(self.probes.losses(), self.agents_without_slot),
         };
         self.recycle_slots(reading.at_ns);
@@ -158,7 +173,7 @@ impl Observer {
         self.follow_events();
         self.refresh_programs()?;
         let rows = self.snapshot.threads()?;
-        let mut threads = std::collections::BTreeMap::<SlotLease, (u32, BTreeSet<u32>)>::new();
+        let mut threads = BTreeMap::<SlotLease, (u32, BTreeSet<u32>)>::new();
         for row in &rows {
             let (count, processes) = threads.entry(self.lease_of(row)).or_default();
             *count += 1;
@@ -168,7 +183,7 @@ impl Observer {
             let (threads, processes) = threads.get(&entry.agent.id)?;
             Some(AgentPlace {
                 agent: entry.agent.clone(),
-                place: place(&entry.origin, &entry.agent),
+                place: place(entry),
                 threads: *threads,
                 processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
             })
@@ -196,6 +211,11 @@ impl Observer {
         self.directory.len()
     }
 
+    /// The name of who holds a slot, or held it last; `None` for what is no slot.
+    pub fn name_of_slot(&self, slot: u32) -> Option<&str> {
+        self.directory.name_of_slot(slot)
+    }
+
     /// The names of all known agents.
     pub fn agent_names(&self) -> impl Iterator<Item = &str> {
         self.directory.entries().map(|entry| &*entry.agent.name)
@@ -206,22 +226,39 @@ impl Observer {
         self.started_in
     }
 
-    fn read_cpus(&self) -> Vec<(u32, Arc<RunQueueSignal>)> {
-        if self.options.cpu_view == CpuView::Off {
-            return Vec::new();
+    fn read_cpus(&self) -> Vec<CpuReading> {
+        match self.options.cpu_view {
+            CpuView::Off => Vec::new(),
+            CpuView::All | CpuView::Selected => reading::cpus(&self.probes),
         }
-        let records = self.probes.cpus().iter().map(|record| &record.run_queue);
-        (0..)
-            .zip(records.map(|record| Arc::new(reading::read(record))))
-            .collect()
+    }
+
+    fn read_pairs(&mut self) -> BTreeMap<PairKey, PairSignal> {
+        if self.options.pairs {
+            self.probes.pairs()
+        } else {
+            BTreeMap::new()
+        }
     }
 
     // === cgroups ===
 
     /// Takes in the cgroups that came and went, and fills the kernel's queue of slots up.
     fn follow_events(&mut self) {
-        while let Some(event) = self.probes.next_event() {
-            self.follow_event(&event);
+        let events: Vec<CgroupEvent> = std::iter::from_fn(|| self.probes.next_event()).collect();
+        let is_nameless =
+            |event: &CgroupEvent| event.kind == kind::CGROUP_MADE && event.path().is_none();
+        let found: BTreeMap<u64, String> = if events.iter().any(is_nameless) {
+            self.hierarchy
+                .scan()
+                .into_iter()
+                .map(|found| (found.id, found.path))
+                .collect()
+        } else {
+            BTreeMap::new()
+        };
+        for event in &events {
+            self.follow_event(event, &found);
         }
         let missed = self.probes.losses().events_not_sent.load();
         if missed != self.events_missed {
@@ -230,44 +267,66 @@ impl Observer {
                 "events were lost: rescanning"
             );
             self.events_missed = missed;
-            self.reclaim_slots();
-            self.rescan_cgroups();
+            self.make_up_for_lost_events();
         }
+        self.lend_slots();
+    }
+
+    fn lend_slots(&mut self) {
         for slot in self.slots.lend() {
             if let Err(error) = self.probes.push_free_slot(slot) {
                 tracing::debug!(slot, %error, "the kernel's queue of slots is full");
-                self.slots.given(slot);
-                self.slots.put_back(slot);
-                break;
+                self.slots.free(slot);
             }
         }
     }
 
-    fn follow_event(&mut self, event: &CgroupEvent) {
+    /// `found` are the paths of cgroups by id, for events that could not carry theirs.
+    fn follow_event(&mut self, event: &CgroupEvent, found: &BTreeMap<u64, String>) {
         let origin = Origin::Cgroup(event.cgroup_id);
         match event.kind {
-            kind::CGROUP_MADE if event.lease.slot != OTHER => {
-                self.slots.given(event.lease.slot);
+            kind::CGROUP_MADE => {
                 let path = event
                     .path()
                     .map(|path| String::from_utf8_lossy(path).into_owned());
-                let name = path.or_else(|| self.path_of(event.cgroup_id));
-                let name = name.unwrap_or_else(|| format!("cgroup {}", event.cgroup_id));
-                self.enter(
-                    event.lease,
-                    name.trim_start_matches('/'),
-                    AgentKind::Cgroup,
-                    origin,
-                );
+                let name = path
+                    .or_else(|| found.get(&event.cgroup_id).cloned())
+                    .unwrap_or_else(|| format!("cgroup {}", event.cgroup_id));
+                let name = name.trim_start_matches('/');
+                if event.lease.slot != OTHER {
+                    self.slots.given(event.lease.slot);
+                    self.enter(event.lease, name, AgentKind::Cgroup, origin);
+                } else if self.hierarchy.id_at(name) == Some(event.cgroup_id) {
+                    // The kernel's queue was empty; its threads look again until they find this.
+                    self.lease_to_cgroup(event.cgroup_id, name);
+                }
             }
             kind::CGROUP_REMOVED => {
-                // The lease in the event is empty if the cgroup was found by a scan meanwhile.
-                if let Some(lease) = self.directory.lease_of(&origin) {
-                    self.probes.forget_cgroup(event.cgroup_id);
+                self.probes.forget_cgroup(event.cgroup_id);
+                // The event knows no lease that came after the cgroup was made, and the directory
+                // none whose event was lost.
+                let lease = self.directory.lease_of(&origin).unwrap_or(event.lease);
+                let holder = self.directory.lease_of_slot(lease.slot);
+                if holder.is_none_or(|holder| holder == lease) {
                     self.slots.rest(lease.slot, event.at_ns);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Finds out by looking what events did not tell.
+    fn make_up_for_lost_events(&mut self) {
+        let unused = std::iter::from_fn(|| self.probes.pop_free_slot()).collect();
+        self.slots.reclaim(&unused);
+        self.rescan_cgroups();
+        // What is held, but neither by a cgroup that the kernel knows nor by anybody we know, was
+        // given and left again unheard of.
+        let leased = self.probes.leased_slots();
+        for slot in self.slots.held() {
+            if !leased.contains(&slot) && self.directory.lease_of_slot(slot).is_none() {
+                self.slots.rest(slot, now_ns());
+            }
         }
     }
 
@@ -276,8 +335,11 @@ impl Observer {
         let found = self.hierarchy.scan();
         let present: BTreeSet<u64> = found.iter().map(|cgroup| cgroup.id).collect();
         for cgroup in found {
-            let origin = Origin::Cgroup(cgroup.id);
-            if self.directory.lease_of(&origin).is_none() {
+            if self
+                .directory
+                .lease_of(&Origin::Cgroup(cgroup.id))
+                .is_none()
+            {
                 self.lease_to_cgroup(cgroup.id, &cgroup.path);
             }
         }
@@ -291,8 +353,6 @@ impl Observer {
             .collect();
         for (cgroup_id, slot) in gone {
             self.probes.forget_cgroup(cgroup_id);
-            // It may rest already, if its event did arrive.
-            self.slots.wake(slot);
             self.slots.rest(slot, now_ns());
         }
     }
@@ -311,36 +371,13 @@ impl Observer {
             Ok(true) => {
                 self.enter(lease, path, AgentKind::Cgroup, Origin::Cgroup(cgroup_id));
             }
-            Ok(false) => self.slots.put_back(lease.slot),
+            Ok(false) => self.slots.free(lease.slot),
             Err(error) => {
                 tracing::debug!(cgroup_id, %error, "a cgroup's slot could not be stored");
                 self.agents_without_slot += 1;
-                self.slots.put_back(lease.slot);
+                self.slots.free(lease.slot);
             }
         }
-    }
-
-    /// Empties the kernel's queue; slots that were given without our hearing of it and are held
-    /// by nobody rest, all others are found by the rescan that follows.
-    fn reclaim_slots(&mut self) {
-        let mut unused = BTreeSet::new();
-        while let Some(slot) = self.probes.pop_free_slot() {
-            unused.insert(slot);
-        }
-        let held = self.probes.leased_slots();
-        for slot in self.slots.reclaim(&unused) {
-            if !held.contains(&slot) {
-                self.slots.rest(slot, now_ns());
-            }
-        }
-    }
-
-    fn path_of(&self, cgroup_id: u64) -> Option<String> {
-        self.hierarchy
-            .scan()
-            .into_iter()
-            .find(|found| found.id == cgroup_id)
-            .map(|found| found.path)
     }
 
     // === programs in the root cgroup ===
@@ -358,7 +395,7 @@ impl Observer {
             self.lease_to_program(key);
         }
         for tgid in gone {
-            self.snapshot.forget(tgid);
+            self.probes.forget_process(tgid);
         }
         let any_found = !found.is_empty();
         for process in found {
@@ -368,9 +405,9 @@ impl Observer {
                 .unwrap_or_default();
             let lease = ProcessLease {
                 lease,
-                started_ns: process.started_ns,
+                started_ticks: process.started_ticks,
             };
-            if let Err(error) = self.snapshot.assign(process.tgid, lease) {
+            if let Err(error) = self.probes.lease_to_process(process.tgid, lease) {
                 // The table is full: the process stays with its parent's agent or with nobody.
                 tracing::debug!(tgid = process.tgid, %error, "a process was not told apart");
                 self.agents_without_slot += 1;
@@ -408,7 +445,12 @@ impl Observer {
 
     /// A slot, under a new generation, for an agent that user space has found.
     fn new_lease(&mut self, name: &str) -> Option<SlotLease> {
-        let Some(slot) = self.slots.take() else {
+        let slot = self.slots.take().or_else(|| {
+            let slot = self.probes.pop_free_slot()?;
+            self.slots.take_lent(slot);
+            Some(slot)
+        });
+        let Some(slot) = slot else {
             self.agents_without_slot += 1;
             tracing::warn!(
                 agent = name,
@@ -422,25 +464,57 @@ impl Observer {
         Some(SlotLease { slot, generation })
     }
 
-    fn enter(&mut self, lease: SlotLease, name: &str, kind: AgentKind, origin: Origin) {
+    /// `what` is a cgroup's path, or a program with its session.
+    fn enter(&mut self, lease: SlotLease, what: &str, kind: AgentKind, origin: Origin) {
+        if let Some(older) = self
+            .directory
+            .lease_of(&origin)
+            .filter(|&older| older != lease)
+        {
+            // Kernel and user space gave it a slot each; the kernel's is the one in use.
+            self.slots.rest(older.slot, now_ns());
+        }
+        let now_ns = now_ns();
+        let (name, path) = match kind {
+            AgentKind::Cgroup => (self.names.of_cgroup(what, now_ns).display, what),
+            _ => (what.to_owned(), ""),
+        };
         if let Some(record) = self.probes.agents().get(lease.slot as usize) {
             record
                 .selected
-                .store(u32::from((self.options.select)(name)));
+                .store(u32::from((self.options.select)(&name)));
         }
-        self.directory.add(
-            Agent {
-                id: lease,
-                name: name.into(),
-                kind,
-            },
-            origin,
-        );
+        let agent = Agent {
+            id: lease,
+            name: name.into(),
+            kind,
+        };
+        self.directory.add(agent, origin, path, now_ns);
+    }
+
+    /// Container runtimes write down what a container is called a moment after they have made its
+    /// cgroup: the names of young agents are looked up again.
+    fn refresh_names(&mut self, now_ns: u64) {
+        for entry in self.directory.entries_mut() {
+            let is_young = now_ns.saturating_sub(entry.entered_ns) < NAMING_NS;
+            if entry.path.is_empty() || !is_young {
+                continue;
+            }
+            let name = self.names.of_cgroup(&entry.path, now_ns).display;
+            if *entry.agent.name != *name {
+                entry.agent.name = name.into();
+            }
+        }
     }
 
     /// Clears and frees the slots whose rest is over. Their last reading has been taken.
     fn recycle_slots(&mut self, now_ns: u64) {
-        while let Some(slot) = self.slots.rested(now_ns) {
+        let rested: BTreeSet<u32> = std::iter::from_fn(|| self.slots.rested(now_ns)).collect();
+        if rested.is_empty() {
+            return;
+        }
+        self.probes.forget_pairs_of(&rested);
+        for slot in rested {
             self.directory.remove(slot);
             if let Some(record) = self.probes.agents().get(slot as usize) {
                 // Who still holds the old lease must look again from now on.
@@ -448,7 +522,7 @@ impl Observer {
                     .generation
                     .store(record.generation.load().wrapping_add(1));
                 record.selected.store(0);
-                reading::clear(&record.run_queue);
+                reading::clear(&record.ledger, &record.run_queue);
             }
             self.slots.free(slot);
         }
@@ -475,9 +549,9 @@ impl Observer {
     }
 }
 
-fn place(origin: &Origin, agent: &Agent) -> String {
-    match origin {
-        Origin::Cgroup(_) => format!("/{}", agent.name),
+fn place(entry: &Entry) -> String {
+    match &entry.origin {
+        Origin::Cgroup(_) => format!("/{}", entry.path),
         Origin::Program(key) if key.session == 0 => {
             format!("{} in the root cgroup, no session", key.program)
         }
@@ -490,11 +564,4 @@ fn place(origin: &Origin, agent: &Agent) -> String {
         Origin::Slot(KERNEL) => "kernel threads".to_owned(),
         Origin::Slot(_) => "not attributed".to_owned(),
     }
-}
-
-/// The monotonic clock in ns, the one that the programs read.
-fn now_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(|time| u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX))
-        .unwrap_or_default()
 }

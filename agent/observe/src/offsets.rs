@@ -10,11 +10,17 @@ use libbpf_rs::btf::{
 
 use crate::ObserveError;
 
-/// Global of the object, C struct, member.
-const FIELDS: [(&str, &str, &str); 10] = [
+/// In place of an offset: this kernel has no such field, and does without.
+const ABSENT: u32 = u32::MAX;
+
+/// Global of the object, C struct, member: fields that every kernel has.
+const NEEDED: [(&str, &str, &str); 13] = [
     ("TASK_PID", "task_struct", "pid"),
     ("TASK_FLAGS", "task_struct", "flags"),
     ("TASK_STATE", "task_struct", "__state"),
+    ("TASK_TGID", "task_struct", "tgid"),
+    ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
+    ("TASK_START_BOOTTIME", "task_struct", "start_boottime"),
     ("TASK_CGROUPS", "task_struct", "cgroups"),
     ("CSS_SET_DFL_CGRP", "css_set", "dfl_cgrp"),
     ("CGROUP_DOM_CGRP", "cgroup", "dom_cgrp"),
@@ -24,28 +30,52 @@ const FIELDS: [(&str, &str, &str); 10] = [
     ("KERNFS_NODE_ID", "kernfs_node", "id"),
 ];
 
-/// The name of each global with the offset, in bytes, that it is to hold.
+/// The name of each global with the value that it is to hold: an offset in bytes, or a mask.
 pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
     let btf = Btf::from_vmlinux().map_err(|source| ObserveError::BtfUnreadable { source })?;
-    FIELDS
-        .into_iter()
-        .map(|(global, type_name, field)| {
-            let offset = btf
-                .type_by_name::<Struct<'_>>(type_name)
-                .and_then(|structure| offset_bits(&btf, structure, field))
-                .ok_or(ObserveError::NoField { type_name, field })?;
-            Ok((global, offset / 8))
-        })
-        .collect()
+    let mut globals = Vec::new();
+    for (global, type_name, field) in NEEDED {
+        let bits = field_bits(&btf, type_name, field);
+        let bits = bits.ok_or(ObserveError::NoField { type_name, field })?;
+        globals.push((global, bits / 8));
+    }
+    let bit = field_bits(&btf, "task_struct", "in_iowait");
+    let bit = bit.ok_or(ObserveError::NoField {
+        type_name: "task_struct",
+        field: "in_iowait",
+    })?;
+    // A bit is read with the aligned word around it.
+    globals.push(("TASK_IOWAIT_WORD", bit / 32 * 4));
+    globals.push(("TASK_IOWAIT_MASK", 1 << (bit % 32)));
+    let cfs_rq = field_bits(&btf, "task_struct", "se")
+        .zip(field_bits(&btf, "sched_entity", "cfs_rq"))
+        .map(|(entity, queue)| entity + queue);
+    for (global, bits) in [
+        ("TASK_CFS_RQ", cfs_rq),
+        (
+            "CFS_RQ_THROTTLE_COUNT",
+            field_bits(&btf, "cfs_rq", "throttle_count"),
+        ),
+        (
+            "TASK_THROTTLED",
+            field_bits(&btf, "task_struct", "throttled"),
+        ),
+    ] {
+        globals.push((global, bits.map_or(ABSENT, |bits| bits / 8)));
+    }
+    Ok(globals)
+}
+
+/// The offset of a field in bits.
+fn field_bits(btf: &Btf<'_>, type_name: &str, field: &str) -> Option<u32> {
+    offset_bits(btf, btf.type_by_name::<Struct<'_>>(type_name)?, field)
 }
 
 /// The offset of a member in bits, also of one in an unnamed struct (which is how a kernel with
 /// randomised layouts wraps the members of `task_struct`).
 fn offset_bits(btf: &Btf<'_>, structure: Struct<'_>, field: &str) -> Option<u32> {
     structure.iter().find_map(|member| {
-        let MemberAttr::Normal { offset } = member.attr else {
-            return None;
-        };
+        let (MemberAttr::Normal { offset } | MemberAttr::BitField { offset, .. }) = member.attr;
         if let Some(name) = member.name {
             return (name == field).then_some(offset);
         }
@@ -61,7 +91,7 @@ mod tests {
     #[test]
     fn every_field_is_found_in_the_running_kernel() {
         let offsets = resolve().expect("this kernel has BTF");
-        assert_eq!(offsets.len(), FIELDS.len());
+        assert!(offsets.len() > NEEDED.len());
         let offset = |global: &str| {
             offsets
                 .iter()

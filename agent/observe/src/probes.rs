@@ -1,7 +1,7 @@
 //! The kernel programs of `ebpf/`, loaded and attached, and their maps.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -16,9 +16,12 @@ use hostler_common::{
     agent_record::AgentRecord,
     event::CgroupEvent,
     losses::Losses,
+    pair::PairKey,
     run_queue::CpuRecord,
-    slot::{RECORDS, SlotLease},
+    slot::{ProcessLease, RECORDS, SlotLease},
 };
+
+use hostler_decide::signal::PairSignal;
 
 use crate::{ObserveError, mapped::Mapped, offsets, topology::possible_cpus};
 
@@ -28,8 +31,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.
 /// is known.
 const LIFECYCLE: [&str; 3] = ["task_newtask", "cgroup_mkdir", "cgroup_rmdir"];
 
-/// Programs that measure. They come last, when everybody is known.
-const SCHEDULER: [&str; 3] = ["sched_wakeup", "sched_wakeup_new", "sched_switch"];
+/// Programs that measure. Switches come first: a wake-up whose end is not seen would make a wait
+/// out of all that follows it.
+const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
 
 /// Lines of the verifier's log that an error shows: the refusal stands at its end.
 const VERIFIER_LINES: usize = 12;
@@ -47,7 +51,7 @@ pub(crate) struct Probes {
 impl Probes {
     /// Loads all programs; nothing runs yet. `cpu_view` is one of
     /// [`hostler_common::run_queue::cpu_view`].
-    pub(crate) fn load(cpu_view: u32) -> Result<Self, ObserveError> {
+    pub(crate) fn load(cpu_view: u32, long_wait_ns: u64) -> Result<Self, ObserveError> {
         let fields = offsets::resolve()?;
         let btf = Btf::from_sys_fs().map_err(|error| ObserveError::refused("the BTF", error))?;
         let cpus = possible_cpus();
@@ -57,6 +61,7 @@ impl Probes {
             .allow_unsupported_maps()
             .map_max_entries("CPUS", cpus);
         loader.override_global("CPU_VIEW", &cpu_view, true);
+        loader.override_global("LONG_WAIT_NS", &long_wait_ns, true);
         for (global, offset) in &fields {
             loader.override_global(global, offset, true);
         }
@@ -157,6 +162,78 @@ impl Probes {
     pub(crate) fn lease_of_cgroup(&mut self, cgroup_id: u64) -> Option<SlotLease> {
         let [slot, generation] = self.cgroup_slots().ok()?.get(&cgroup_id, 0).ok()?;
         Some(SlotLease { slot, generation })
+    }
+
+    /// Says whose a process in the root cgroup is; its threads look at their next change of state.
+    pub(crate) fn lease_to_process(
+        &mut self,
+        tgid: u32,
+        process: ProcessLease,
+    ) -> Result<(), MapError> {
+        let started_ticks = process.started_ticks.to_ne_bytes();
+        let [low, high] = [&started_ticks[..4], &started_ticks[4..]].map(|half| {
+            u32::from_ne_bytes(half.try_into().expect("a half of eight bytes is four"))
+        });
+        let value = [process.lease.slot, process.lease.generation, low, high];
+        self.process_slots()?.insert(tgid, value, 0)
+    }
+
+    /// Who made whom wait.
+    pub(crate) fn pairs(&self) -> BTreeMap<PairKey, PairSignal> {
+        let Ok(pairs) = self.pair_totals() else {
+            return BTreeMap::new();
+        };
+        let pair = |(key, [waits, wait_ns]): ([u32; 4], [u64; 2])| {
+            let [slot, generation, cause, relation] = key;
+            let waiter = SlotLease { slot, generation };
+            (
+                PairKey {
+                    waiter,
+                    cause,
+                    relation,
+                },
+                PairSignal { waits, wait_ns },
+            )
+        };
+        pairs.iter().filter_map(Result::ok).map(pair).collect()
+    }
+
+    /// Removes the pairs in which the slots' former holders waited.
+    pub(crate) fn forget_pairs_of(&mut self, slots: &BTreeSet<u32>) {
+        let keys: Vec<[u32; 4]> = self
+            .pair_totals()
+            .map(|pairs| pairs.keys().filter_map(Result::ok).collect())
+            .unwrap_or_default();
+        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
+        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
+            return;
+        };
+        for key in keys.into_iter().filter(|key| slots.contains(&key[0])) {
+            // Absence is the only way to fail, and is what is wanted.
+            let _absent = pairs.remove(&key);
+        }
+    }
+
+    fn pair_totals(&self) -> Result<HashMap<&MapData, [u32; 4], [u64; 2]>, MapError> {
+        self.ebpf
+            .map("PAIRS")
+            .expect("the object has PAIRS")
+            .try_into()
+    }
+
+    /// Removes a process that is gone.
+    pub(crate) fn forget_process(&mut self, tgid: u32) {
+        if let Ok(mut slots) = self.process_slots() {
+            // Absence is the only way to fail, and is what is wanted.
+            let _absent = slots.remove(&tgid);
+        }
+    }
+
+    fn process_slots(&mut self) -> Result<HashMap<&mut MapData, u32, [u32; 4]>, MapError> {
+        self.ebpf
+            .map_mut("PROCESS_SLOTS")
+            .expect("the object has PROCESS_SLOTS")
+            .try_into()
     }
 
     /// Removes a cgroup that is gone.

@@ -1,16 +1,12 @@
 //! Threads and processes as a snapshot reports them.
 
-use hostler_common::slot::SlotLease;
-
 /// One thread of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadRow {
     /// Id of its v2 cgroup; in threaded mode, of the domain.
     pub(crate) cgroup_id: u64,
-    /// When its process started, in ns since boot.
-    pub(crate) started_ns: u64,
-    /// The slot that it is charged to, as far as the source knows.
-    pub(crate) lease: SlotLease,
+    /// When its process started, in ticks since boot.
+    pub(crate) started_ticks: u64,
     /// The thread's id.
     pub(crate) tid: u32,
     /// The process's id.
@@ -24,7 +20,7 @@ pub(crate) struct ThreadRow {
 }
 
 /// Size of a row as `ebpf/snapshot/threads.bpf.c` writes it.
-pub(crate) const ROW_BYTES: usize = 64;
+pub(crate) const ROW_BYTES: usize = 48;
 
 impl ThreadRow {
     /// Reads a row from the bytes that the iterator wrote; the fields stand in the order of
@@ -38,22 +34,18 @@ impl ThreadRow {
             long.copy_from_slice(&bytes[at..at + 8]);
             u64::from_ne_bytes(long)
         };
-        let name = &bytes[44..60];
+        let name = &bytes[32..48];
         let length = name
             .iter()
             .position(|&byte| byte == 0)
             .unwrap_or(name.len());
         Self {
             cgroup_id: long(0),
-            started_ns: long(8),
-            lease: SlotLease {
-                slot: word(16),
-                generation: word(20),
-            },
-            tid: word(24),
-            tgid: word(28),
-            session: word(36),
-            kernel_thread: word(40) != 0,
+            started_ticks: long(8),
+            tid: word(16),
+            tgid: word(20),
+            session: word(24),
+            kernel_thread: word(28) != 0,
             program: String::from_utf8_lossy(&name[..length]).into_owned(),
         }
     }
@@ -68,28 +60,13 @@ mod tests {
         let mut bytes = [0; ROW_BYTES];
         bytes[0..8].copy_from_slice(&4_567_u64.to_ne_bytes());
         bytes[8..16].copy_from_slice(&99_u64.to_ne_bytes());
-        for (at, value) in [
-            (16, 130_u32),
-            (20, 2),
-            (24, 41),
-            (28, 40),
-            (32, 1),
-            (36, 39),
-            (40, 1),
-        ] {
+        for (at, value) in [(16, 41_u32), (20, 40), (24, 39), (28, 1)] {
             bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
-        bytes[44..48].copy_from_slice(b"bash");
+        bytes[32..36].copy_from_slice(b"bash");
         let row = ThreadRow::from_bytes(&bytes);
         assert_eq!(row.cgroup_id, 4_567);
-        assert_eq!(row.started_ns, 99);
-        assert_eq!(
-            row.lease,
-            SlotLease {
-                slot: 130,
-                generation: 2
-            }
-        );
+        assert_eq!(row.started_ticks, 99);
         assert_eq!((row.tid, row.tgid, row.session), (41, 40, 39));
         assert!(row.kernel_thread);
         assert_eq!(row.program, "bash");
@@ -98,7 +75,7 @@ mod tests {
     #[test]
     fn a_program_name_without_a_terminating_zero_is_taken_whole() {
         let mut bytes = [0; ROW_BYTES];
-        bytes[44..60].copy_from_slice(b"sixteen-bytes-ab");
+        bytes[32..48].copy_from_slice(b"sixteen-bytes-ab");
         assert_eq!(ThreadRow::from_bytes(&bytes).program, "sixteen-bytes-ab");
     }
 }

@@ -34,7 +34,7 @@ impl fmt::Display for ProgramKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundProcess {
     pub(crate) tgid: u32,
-    pub(crate) started_ns: u64,
+    pub(crate) started_ticks: u64,
     pub(crate) key: ProgramKey,
 }
 
@@ -68,12 +68,12 @@ impl Programs {
                 program: row.program.clone(),
                 session: row.session,
             };
-            let value = (row.started_ns, key);
+            let value = (row.started_ticks, key);
             if self.processes.get(&row.tgid) != Some(&value) {
-                let (started_ns, key) = value.clone();
+                let (started_ticks, key) = value.clone();
                 found.push(FoundProcess {
                     tgid: row.tgid,
-                    started_ns,
+                    started_ticks,
                     key,
                 });
             }
@@ -110,15 +110,12 @@ impl Programs {
 
 #[cfg(test)]
 mod tests {
-    use hostler_common::slot::SlotLease;
-
     use super::*;
 
-    fn process(tgid: u32, started_ns: u64, program: &str, session: u32) -> ThreadRow {
+    fn process(tgid: u32, started_ticks: u64, program: &str, session: u32) -> ThreadRow {
         ThreadRow {
             cgroup_id: 1,
-            started_ns,
-            lease: SlotLease::default(),
+            started_ticks,
             tid: tgid,
             tgid,
             session,
@@ -166,7 +163,7 @@ mod tests {
         programs.update(&[process(10, 1, "bash", 10)]);
         let changes = programs.update(&[process(10, 2, "bash", 10)]);
         assert_eq!(changes.found.len(), 1);
-        assert_eq!(changes.gone, []);
+        assert!(changes.gone.is_empty());
     }
 
     #[test]

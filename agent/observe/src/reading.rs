@@ -4,46 +4,75 @@ use std::sync::Arc;
 
 use hostler_common::{
     histogram::Histogram,
+    ledger::{Ledger, STATES},
     losses::Losses,
-    run_queue::RunQueue,
+    run_queue::{CpuRecord, RunQueue},
     slot::{SHARDED_SLOTS, SHARDS, record_index},
 };
 use hostler_decide::{
     durations::BucketReadings,
-    signal::{LossSignal, RunQueueSignal},
+    signal::{AgentReading, CpuReading, LedgerSignal, LossSignal, RunQueueSignal},
 };
 
-use crate::{agents::Directory, probes::Probes};
+use crate::{
+    agents::{Directory, Entry},
+    clock::now_ns,
+    probes::Probes,
+};
 
-/// Reads every known agent's record that has changed since it was last read.
-pub(crate) fn refresh(directory: &mut Directory, probes: &Probes) {
-    let records = probes.agents();
-    for entry in directory.entries_mut() {
-        let slot = entry.agent.id.slot;
-        if slot < SHARDED_SLOTS {
-            entry.last = Arc::new(sum_of_shards(probes, slot));
-            continue;
-        }
-        let Some(record) = records.get(slot as usize) else {
-            continue;
-        };
-        if has_changed(&record.run_queue, &entry.last) {
-            entry.last = Arc::new(read(&record.run_queue));
-        }
+/// Reads every known agent's record.
+pub(crate) fn agents(directory: &mut Directory, probes: &Probes) -> Vec<AgentReading> {
+    directory
+        .entries_mut()
+        .map(|entry| {
+            let words = refresh(entry, probes);
+            AgentReading {
+                agent: entry.agent.clone(),
+                // The clock is read after the words, so that no thread came later than that.
+                ledger: LedgerSignal::new(&words, now_ns()),
+                run_queue: Arc::clone(&entry.last),
+            }
+        })
+        .collect()
+}
+
+/// Reads an agent's histograms if they have changed, and the words of its ledger.
+fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
+    let slot = entry.agent.id.slot;
+    if slot < SHARDED_SLOTS {
+        entry.last = Arc::new(sum_of_shards(probes, slot));
+        return words_of_shards(probes, slot);
     }
+    let Some(record) = probes.agents().get(slot as usize) else {
+        return [0; STATES];
+    };
+    let words = words(&record.ledger);
+    if words != entry.last_words || has_switched(&record.run_queue, &entry.last) {
+        entry.last = Arc::new(read(&record.run_queue));
+        entry.last_words = words;
+    }
+    words
+}
+
+/// Reads every CPU's record.
+pub(crate) fn cpus(probes: &Probes) -> Vec<CpuReading> {
+    let reading = |(cpu, record): (u32, &CpuRecord)| CpuReading {
+        cpu,
+        wake_wait_ns: record.wake_wait_ns.load(),
+        preempt_wait_ns: record.preempt_wait_ns.load(),
+        on_cpu_ns: record.on_cpu_ns.load(),
+        run_queue: Arc::new(read(&record.run_queue)),
+    };
+    (0..).zip(probes.cpus()).map(reading).collect()
 }
 
 /// Sets a record to zero between two agents.
-pub(crate) fn clear(run_queue: &RunQueue) {
-    for sum in [
-        &run_queue.wake_wait_ns,
-        &run_queue.preempt_wait_ns,
-        &run_queue.on_cpu_ns,
-        &run_queue.voluntary_switches,
-        &run_queue.involuntary_switches,
-    ] {
-        sum.store(0);
+pub(crate) fn clear(ledger: &Ledger, run_queue: &RunQueue) {
+    for word in &ledger.words {
+        word.store(0);
     }
+    run_queue.voluntary_switches.store(0);
+    run_queue.involuntary_switches.store(0);
     for histogram in [
         &run_queue.wake_wait,
         &run_queue.preempt_wait,
@@ -52,22 +81,6 @@ pub(crate) fn clear(run_queue: &RunQueue) {
         for bucket in &histogram.buckets {
             bucket.store(0);
         }
-    }
-}
-
-/// All of a record's counters.
-pub(crate) fn read(run_queue: &RunQueue) -> RunQueueSignal {
-    // The kernel side counts a duration in its bucket first and adds it to the sum then. Reading
-    // in the other order, a sum that is up to date means buckets that are, too.
-    RunQueueSignal {
-        wake_wait_ns: run_queue.wake_wait_ns.load(),
-        preempt_wait_ns: run_queue.preempt_wait_ns.load(),
-        on_cpu_ns: run_queue.on_cpu_ns.load(),
-        voluntary_switches: run_queue.voluntary_switches.load(),
-        involuntary_switches: run_queue.involuntary_switches.load(),
-        wake_wait: buckets(&run_queue.wake_wait),
-        preempt_wait: buckets(&run_queue.preempt_wait),
-        on_cpu: buckets(&run_queue.on_cpu),
     }
 }
 
@@ -80,15 +93,29 @@ pub(crate) fn read_losses(losses: &Losses, agents_without_slot: u64) -> LossSign
         agents_without_slot: losses.cgroups_without_slot.load() + agents_without_slot,
         events_not_sent: losses.events_not_sent.load(),
         provisional_ns: losses.provisional_ns.load(),
+        pairs_not_counted: losses.pairs_not_counted.load(),
     }
 }
 
-fn has_changed(run_queue: &RunQueue, last: &RunQueueSignal) -> bool {
+fn read(run_queue: &RunQueue) -> RunQueueSignal {
+    // The kernel side counts a duration in its bucket before anything else shows it. Read in the
+    // other order, counters that are up to date mean buckets that are, too.
+    RunQueueSignal {
+        voluntary_switches: run_queue.voluntary_switches.load(),
+        involuntary_switches: run_queue.involuntary_switches.load(),
+        wake_wait: buckets(&run_queue.wake_wait),
+        preempt_wait: buckets(&run_queue.preempt_wait),
+        on_cpu: buckets(&run_queue.on_cpu),
+    }
+}
+
+fn has_switched(run_queue: &RunQueue, last: &RunQueueSignal) -> bool {
     run_queue.voluntary_switches.load() != last.voluntary_switches
         || run_queue.involuntary_switches.load() != last.involuntary_switches
-        || run_queue.wake_wait_ns.load() != last.wake_wait_ns
-        || run_queue.preempt_wait_ns.load() != last.preempt_wait_ns
-        || run_queue.on_cpu_ns.load() != last.on_cpu_ns
+}
+
+fn words(ledger: &Ledger) -> [u64; STATES] {
+    std::array::from_fn(|index| ledger.words[index].load())
 }
 
 fn buckets(histogram: &Histogram) -> BucketReadings {
@@ -99,17 +126,27 @@ fn buckets(histogram: &Histogram) -> BucketReadings {
     readings
 }
 
-fn sum_of_shards(probes: &Probes, slot: u32) -> RunQueueSignal {
+/// The indices of a sharded slot's records that a CPU can write to.
+fn shards(probes: &Probes, slot: u32) -> impl Iterator<Item = usize> {
     let shards = SHARDS.min(u32::try_from(probes.cpus().len()).unwrap_or(SHARDS));
+    (0..shards).map(move |shard| record_index(slot, shard) as usize)
+}
+
+/// A thread may enter a state on one CPU and leave it on another: only the sum has a meaning.
+fn words_of_shards(probes: &Probes, slot: u32) -> [u64; STATES] {
+    let mut sum = [0_u64; STATES];
+    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
+        for (total, word) in sum.iter_mut().zip(words(&record.ledger)) {
+            *total = total.wrapping_add(word);
+        }
+    }
+    sum
+}
+
+fn sum_of_shards(probes: &Probes, slot: u32) -> RunQueueSignal {
     let mut sum = RunQueueSignal::default();
-    for shard in 0..shards {
-        let Some(record) = probes.agents().get(record_index(slot, shard) as usize) else {
-            continue;
-        };
+    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
         let one = read(&record.run_queue);
-        sum.wake_wait_ns += one.wake_wait_ns;
-        sum.preempt_wait_ns += one.preempt_wait_ns;
-        sum.on_cpu_ns += one.on_cpu_ns;
         sum.voluntary_switches += one.voluntary_switches;
         sum.involuntary_switches += one.involuntary_switches;
         for (total, part) in [

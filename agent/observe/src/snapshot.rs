@@ -6,9 +6,7 @@
 mod iterator;
 mod proc_files;
 
-use std::os::fd::{AsFd, BorrowedFd};
-
-use hostler_common::slot::ProcessLease;
+use std::collections::BTreeSet;
 
 use self::{iterator::TaskIterator, proc_files::ProcFiles};
 use crate::{ObserveError, cgroups::Hierarchy, probes::Probes, processes::ThreadRow};
@@ -24,7 +22,13 @@ pub enum ThreadSource {
 
 /// A source of threads, ready for use.
 pub(crate) enum Snapshot {
-    Iterator(TaskIterator),
+    Iterator {
+        iterator: TaskIterator,
+        /// For processes that the kernel keeps from its iterator.
+        files: ProcFiles,
+        /// The programs of those, as of the last listing of all threads.
+        hidden: BTreeSet<String>,
+    },
     Procfs {
         files: ProcFiles,
         /// Why the iterator is not used.
@@ -42,7 +46,14 @@ impl Snapshot {
         let reason = match wanted {
             Some(ThreadSource::Procfs) => "asked for".to_owned(),
             _ => match TaskIterator::load(probes, hierarchy.root_id()) {
-                Ok(iterator) => return Ok(Self::Iterator(iterator)),
+                Ok(iterator) => {
+                    let files = ProcFiles::open(probes, hierarchy)?;
+                    return Ok(Self::Iterator {
+                        iterator,
+                        files,
+                        hidden: BTreeSet::new(),
+                    });
+                }
                 Err(error) if wanted.is_some() => return Err(error),
                 Err(error) => error.to_string(),
             },
@@ -62,7 +73,20 @@ impl Snapshot {
     /// Gives every thread a record and reports all of them.
     pub(crate) fn threads(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         match self {
-            Self::Iterator(iterator) => iterator.threads(),
+            Self::Iterator {
+                iterator,
+                files,
+                hidden,
+            } => {
+                let mut rows = iterator.threads()?;
+                let seen: BTreeSet<u32> = rows.iter().map(|row| row.tgid).collect();
+                let missing = files.threads_of(|tgid| !seen.contains(&tgid))?;
+                // No record for these: a kernel that keeps a process from BPF does not run programs
+                // for it either, and half of a thread's changes would tell less than nothing.
+                *hidden = missing.iter().map(|row| row.program.clone()).collect();
+                rows.extend(missing);
+                Ok(rows)
+            }
             Self::Procfs { files, .. } => files.threads(),
         }
     }
@@ -70,41 +94,23 @@ impl Snapshot {
     /// Reports the user processes in the root cgroup, one row each.
     pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         match self {
-            Self::Iterator(iterator) => iterator.root_processes(),
+            Self::Iterator { iterator, .. } => iterator.root_processes(),
             Self::Procfs { files, .. } => files.root_processes(),
         }
     }
 
-    /// Says whose a process in the root cgroup is, from the next snapshot on at the latest.
-    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
+    /// Programs of processes that the kernel keeps from the iterator.
+    pub(crate) fn hidden(&self) -> Vec<&str> {
         match self {
-            Self::Iterator(iterator) => iterator.assign(tgid, lease),
-            Self::Procfs { files, .. } => {
-                files.assign(tgid, lease);
-                Ok(())
-            }
-        }
-    }
-
-    /// A process is gone.
-    pub(crate) fn forget(&mut self, tgid: u32) {
-        if let Self::Iterator(iterator) = self {
-            iterator.forget(tgid);
-        }
-    }
-
-    /// The map that only the iterator has.
-    pub(crate) fn process_slots(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Iterator(iterator) => Some(iterator.process_slots().as_fd()),
-            Self::Procfs { .. } => None,
+            Self::Iterator { hidden, .. } => hidden.iter().map(String::as_str).collect(),
+            Self::Procfs { .. } => Vec::new(),
         }
     }
 
     /// The source in use, and why it is not the better one.
     pub(crate) fn source(&self) -> (ThreadSource, Option<&str>) {
         match self {
-            Self::Iterator(_) => (ThreadSource::Iterator, None),
+            Self::Iterator { .. } => (ThreadSource::Iterator, None),
             Self::Procfs { reason, .. } => (ThreadSource::Procfs, Some(reason)),
         }
     }

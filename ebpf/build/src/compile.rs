@@ -13,8 +13,9 @@ const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
 const BINARY: &str = "hostler-probes";
 
-/// Debug info becomes BTF, which names map types and lets the kernel check them.
-const RUSTFLAGS: &str = "-C debuginfo=2 -C link-arg=--btf";
+/// Debug info becomes BTF, which names map types and lets the kernel check them. `v3` of the
+/// instruction set has atomic exchanges and 32-bit arithmetic; Linux knows it since 5.12.
+const RUSTFLAGS: &str = "-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3";
 
 /// Variables by which an outer cargo would steer this one: compiler, wrappers (clippy's among
 /// them), flags, target folder.

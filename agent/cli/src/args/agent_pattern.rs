@@ -19,6 +19,11 @@ impl AgentPattern {
 
     /// Whether the whole of `name`, or its last path component, matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
+        // `[kernel]` is a name and would be a set of characters; a path may be typed with its
+        // leading slash, as `hostler agents` shows it.
+        if self.text == name || self.text.strip_prefix('/') == Some(name) {
+            return true;
+        }
         let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
         self.matcher.is_match(name) || self.matcher.is_match(last)
     }

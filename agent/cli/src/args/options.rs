@@ -16,6 +16,11 @@ Examples:
   hostler trace runq --interval 1s --json  one JSON object each second
   hostler trace runq --group-by node       by NUMA node instead of by agent";
 
+const LEDGER_EXAMPLES: &str = "\
+Examples:
+  hostler trace ledger --duration 10s        where everybody's time went
+  hostler trace ledger --agent '*mcp*' --interval 1s --csv";
+
 const AGENTS_EXAMPLES: &str = "\
 Examples:
   hostler agents                            all agents, the largest first
@@ -86,7 +91,7 @@ pub(crate) enum ThreadsFrom {
 #[command(next_help_heading = "Options of the live view")]
 pub(crate) struct LiveArgs {
     /// Time between two views [10ms to 24h]
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) interval: Duration,
     /// Only agents whose name matches the pattern; may be given several times
     #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
@@ -95,7 +100,7 @@ pub(crate) struct LiveArgs {
     #[arg(long, conflicts_with = "duration")]
     pub(crate) once: bool,
     /// Exit after this time; if not given, run until Ctrl-C
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
 }
 
@@ -115,11 +120,18 @@ pub(crate) struct RunqArgs {
     /// What one line of the report stands for
     #[arg(long, value_enum, value_name = "GROUP", default_value_t)]
     pub(crate) group_by: GroupBy,
+    /// Say who made whom wait, for waits of at least --long
+    #[arg(long, value_enum, value_name = "CAUSE", conflicts_with_all = ["group_by", "csv"])]
+    pub(crate) by: Option<By>,
+    /// The shortest wait that --by counts
+    #[arg(long, value_name = "TIME", value_parser = parse_long, default_value = "1ms",
+          requires = "by")]
+    pub(crate) long: Duration,
     /// Report each interval [10ms to 24h]; if not given, report once, at the end
-    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) interval: Option<Duration>,
     /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
     /// How the report is written.
     #[command(flatten)]
@@ -130,6 +142,40 @@ pub(crate) struct RunqArgs {
     /// Draw histograms of the N that waited longest; if not given, 5, or all with --agent
     #[arg(long, value_name = "N", conflicts_with_all = ["json", "csv"])]
     pub(crate) histograms: Option<usize>,
+}
+
+pub(super) const LEDGER_HELP: &str = "\
+Measure where the time of each agent's threads goes
+
+The states add up to threads × time: of ten threads, one that computes and nine that sleep make \
+10 % on CPU and 90 % asleep. Waiting for a CPU is told apart by what came before it, a wake-up or \
+a preemption. Throttled is held back by a CPU quota of the agent's own group.";
+
+/// Of which agents to tell where the time went, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = LEDGER_EXAMPLES)]
+pub(crate) struct LedgerArgs {
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// Report each interval [10ms to 24h]; if not given, report once, at the end
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, allow_hyphen_values = true)]
+    pub(crate) interval: Option<Duration>,
+    /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Duration>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// Show the N that spent most time on or waiting for a CPU; JSON and CSV hold all
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    pub(crate) top: usize,
+}
+
+impl LedgerArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        interval_within(self.interval, self.duration)
+    }
 }
 
 impl RunqArgs {
@@ -146,6 +192,13 @@ impl RunqArgs {
     pub(super) fn contradiction(&self) -> Option<String> {
         interval_within(self.interval, self.duration)
     }
+}
+
+/// Who a wait is laid to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Who took the CPU from the waiter, or held the one that it was waiting for
+    Preemptor,
 }
 
 /// What one line of a report stands for.
@@ -212,6 +265,16 @@ pub(crate) enum Format {
     Json,
     /// Comma-separated values.
     Csv,
+}
+
+/// From the resolution of the clock to what is longer than any wait.
+fn parse_long(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write for example 1ms"))?;
+    if (Duration::from_micros(1)..=Duration::from_mins(1)).contains(&parsed) {
+        return Ok(parsed);
+    }
+    Err("must be between 1us and 1m; write for example 1ms".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -1,15 +1,12 @@
 //! `hostler trace runq`: how long agents, CPUs or nodes waited for a CPU, as histograms.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal},
-};
+use std::collections::BTreeMap;
 
 use hostler_daemon::Schedule;
 use hostler_decide::window::{RunQueueWindow, Window};
 use hostler_observe::{CpuView, Options, nodes_of_cpus};
 
-use super::{agent_rows, observe, watch};
+use super::{agent_rows, announce, observe, watch};
 use crate::{
     args::{Format, GlobalArgs, GroupBy, RunqArgs, selects},
     failure::Failure,
@@ -23,12 +20,12 @@ const TOP: usize = 20;
 
 pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let mut observer = observe(&args.agents, global, options(args))?;
-    announce(args, stdout);
     let nodes = nodes_of_cpus();
     let schedule = Schedule {
         interval: args.interval,
         duration: args.duration,
     };
+    announce("waits for a CPU", schedule, stdout);
     let mut is_first = true;
     watch(&mut observer, schedule, |window, _| {
         let report = RunqReport {
@@ -58,23 +55,10 @@ fn options(args: &RunqArgs) -> Options {
     }
 }
 
-/// A trace that reports at its end is silent until then: say that it runs, to who looks on.
-fn announce(args: &RunqArgs, stdout: Stdout) {
-    if args.interval.is_some() || !stdout.is_terminal || !io::stderr().is_terminal() {
-        return;
-    }
-    match args.duration {
-        Some(duration) => eprintln!(
-            "Tracing waits for a CPU for {}; Ctrl-C reports early.",
-            humantime::format_duration(duration)
-        ),
-        None => eprintln!("Tracing waits for a CPU; Ctrl-C ends it and reports."),
-    }
-}
-
 fn rows(args: &RunqArgs, window: &Window, nodes: &BTreeMap<u32, u32>) -> Vec<Row> {
     let by_number = |word: &str, windows: BTreeMap<u32, RunQueueWindow>| {
         let row = |(number, window)| Row {
+            id: None,
             name: format!("{word} {number}"),
             kind: None,
             window,

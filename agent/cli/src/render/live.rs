@@ -31,7 +31,7 @@ pub(crate) struct LiveView<'a> {
 /// What there is to draw on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    /// Columns of the terminal, or 80 if there is none.
+    /// Columns of the terminal, or 100 if there is none.
     pub(crate) columns: usize,
     /// Lines to fill at most; the view has at least five.
     pub(crate) rows: usize,
@@ -91,7 +91,10 @@ fn table(report: &RunqReport, screen: Screen) -> Table {
     ]);
     let ranking = report.ranking(screen.rows.saturating_sub(OTHER_LINES).max(1));
     let length_ns = report.length_ns();
-    for Row { name, kind, window } in ranking.shown {
+    for Row {
+        name, kind, window, ..
+    } in ranking.shown
+    {
         let kind = kind.map_or("", |kind| kind.as_str());
         table.add(cells(name.clone(), kind, window, length_ns));
     }
@@ -112,7 +115,7 @@ fn cells(name: String, kind: &str, window: &RunQueueWindow, length_ns: u64) -> [
         duration_or_none(waits.quantile_ns(0.99)),
         duration_or_none(waits.max_ns()),
         percent_of_time(window.wait_ns(), length_ns),
-        percent_of_time(window.on_cpu_ns, length_ns),
+        percent_of_time(window.on_cpu_ns(), length_ns),
         rate(
             window.voluntary_switches + window.involuntary_switches,
             length_ns,

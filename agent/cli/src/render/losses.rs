@@ -14,6 +14,7 @@ pub(super) struct LossesJson {
     agents_without_slot: u64,
     events_not_sent: u64,
     provisional_ns: u64,
+    pairs_not_counted: u64,
 }
 
 impl From<LossSignal> for LossesJson {
@@ -25,6 +26,7 @@ impl From<LossSignal> for LossesJson {
             agents_without_slot: losses.agents_without_slot,
             events_not_sent: losses.events_not_sent,
             provisional_ns: losses.provisional_ns,
+            pairs_not_counted: losses.pairs_not_counted,
         }
     }
 }
@@ -56,6 +58,11 @@ pub(super) fn clauses(losses: &LossSignal) -> Vec<String> {
             losses.events_not_sent,
             "event found no room in the ring buffer",
             "events found no room in the ring buffer",
+        ),
+        (
+            losses.pairs_not_counted,
+            "long wait was not laid to who caused it: the table of pairs is full",
+            "long waits were not laid to who caused them: the table of pairs is full",
         ),
     ];
     let mut clauses: Vec<String> = counted
@@ -104,6 +111,7 @@ mod tests {
             agents_without_slot: 1,
             events_not_sent: 3,
             provisional_ns: 1_200_000_000,
+            pairs_not_counted: 2,
         });
         expect![[r#"
 
@@ -113,6 +121,7 @@ mod tests {
               2 durations were left out because the clocks of two CPUs disagreed
               1 agent found no free slot and is counted as "other"
               3 events found no room in the ring buffer
+              2 long waits were not laid to who caused them: the table of pairs is full
               1.20 s of CPU time was charged to parents until new processes were looked at
         "#]]
         .assert_eq(&one_or_many);

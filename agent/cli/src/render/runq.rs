@@ -16,7 +16,7 @@ use super::{
 /// How a report is laid out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Columns of the terminal, or 80 if there is none.
+    /// Columns of the terminal, or 100 if there is none.
     pub(crate) width: usize,
     /// Whether to use colours.
     pub(crate) color: bool,
@@ -103,7 +103,7 @@ fn facts(window: &RunQueueWindow) -> String {
         quantile(0.9),
         quantile(0.99),
         duration_or_none(waits.max_ns()),
-        duration(window.on_cpu_ns),
+        duration(window.on_cpu_ns()),
         compact_count(window.voluntary_switches),
         compact_count(window.involuntary_switches),
     )

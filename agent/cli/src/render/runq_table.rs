@@ -78,7 +78,7 @@ fn cells(name: String, window: &RunQueueWindow) -> [String; 10] {
         quantile(0.99),
         duration_or_none(waits.max_ns()),
         duration(window.wait_ns()),
-        duration(window.on_cpu_ns),
+        duration(window.on_cpu_ns()),
         compact_count(window.voluntary_switches),
         compact_count(window.involuntary_switches),
     ]

@@ -1,10 +1,13 @@
 //! Reports as a busy host gives them, for the tests of the renderers.
 
-use hostler_common::histogram::{BUCKETS, bucket_of};
+use hostler_common::{
+    histogram::{BUCKETS, bucket_of},
+    ledger::state,
+};
 use hostler_decide::{
     durations::{BucketReadings, Durations},
     signal::{AgentKind, LossSignal},
-    window::RunQueueWindow,
+    window::{LedgerWindow, RunQueueWindow},
 };
 
 use crate::{
@@ -30,10 +33,22 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         durations(preempted, typical_ns * 64),
     );
     let on_cpu = durations(woken, 91_000);
+    let mut ledger = LedgerWindow {
+        threads: 4,
+        ..LedgerWindow::default()
+    };
+    for (state, spent_ns) in [
+        (state::WAITING_WOKEN, sum_ns(&wake_wait)),
+        (state::WAITING_PREEMPTED, sum_ns(&preempt_wait)),
+        (state::ON_CPU, sum_ns(&on_cpu)),
+        (state::THROTTLED, typical_ns * 1_000),
+        (state::BLOCKED_IO, typical_ns * 300),
+        (state::ASLEEP, 30_000_000_000),
+    ] {
+        ledger.ns[state as usize] = spent_ns.cast_signed();
+    }
     RunQueueWindow {
-        wake_wait_ns: sum_ns(&wake_wait),
-        preempt_wait_ns: sum_ns(&preempt_wait),
-        on_cpu_ns: sum_ns(&on_cpu),
+        ledger,
         voluntary_switches: wake_wait.total(),
         involuntary_switches: preempt_wait.total(),
         wake_wait,
@@ -52,6 +67,7 @@ fn sum_ns(durations: &Durations) -> u64 {
 /// Ten seconds of a host with six agents, one of which chose a name to deceive.
 pub(super) fn report() -> RunqReport {
     let row = |name: &str, kind, window| Row {
+        id: None,
         name: name.to_owned(),
         kind: Some(kind),
         window,

@@ -1,11 +1,8 @@
 //! The kernel's task iterator.
 
-use std::{io::Read, mem::size_of, os::fd::AsFd};
+use std::{io::Read, os::fd::AsFd};
 
-use hostler_common::slot::ProcessLease;
-use libbpf_rs::{
-    ErrorExt as _, Iter, Link, MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject,
-};
+use libbpf_rs::{ErrorExt as _, Iter, Link, Object, ObjectBuilder, OpenObject};
 
 use crate::{
     ObserveError,
@@ -16,13 +13,18 @@ use crate::{
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/threads.o"));
 
 /// Maps that the iterator shares with the scheduler programs.
-const SHARED: [&str; 3] = ["THREADS", "CGROUP_SLOTS", "LOSSES"];
+const SHARED: [&str; 5] = [
+    "THREADS",
+    "CGROUP_SLOTS",
+    "PROCESS_SLOTS",
+    "AGENTS",
+    "LOSSES",
+];
 
 /// The iterator's two programs, attached: each read of one visits all threads.
 pub(crate) struct TaskIterator {
     threads: Link,
     processes: Link,
-    process_slots: MapHandle,
     /// Keeps the programs loaded.
     _object: Object,
 }
@@ -49,15 +51,9 @@ impl TaskIterator {
                 .map_err(refused)
         };
         let (threads, processes) = (attach("visit_threads")?, attach("visit_processes")?);
-        let process_slots = object
-            .maps()
-            .find(|map| map.name() == "PROCESS_SLOTS")
-            .ok_or_else(|| ObserveError::refused("PROCESS_SLOTS", "the object does not hold it"))
-            .and_then(|map| MapHandle::try_from(&map).map_err(refused))?;
         Ok(Self {
             threads,
             processes,
-            process_slots,
             _object: object,
         })
     }
@@ -68,26 +64,6 @@ impl TaskIterator {
 
     pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         rows(&self.processes)
-    }
-
-    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) -> Result<(), ObserveError> {
-        let mut value = [0; size_of::<ProcessLease>()];
-        value[0..4].copy_from_slice(&lease.lease.slot.to_ne_bytes());
-        value[4..8].copy_from_slice(&lease.lease.generation.to_ne_bytes());
-        value[8..16].copy_from_slice(&lease.started_ns.to_ne_bytes());
-        self.process_slots
-            .update(&tgid.to_ne_bytes(), &value, MapFlags::ANY)
-            .map_err(|error| ObserveError::refused("a process's slot", error))
-    }
-
-    pub(crate) fn forget(&mut self, tgid: u32) {
-        // Absence is the only way to fail, and is what is wanted.
-        let _absent = self.process_slots.delete(&tgid.to_ne_bytes());
-    }
-
-    /// The map that says whose the processes in the root cgroup are.
-    pub(crate) fn process_slots(&self) -> &MapHandle {
-        &self.process_slots
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A thread's record is made by a system call on a descriptor of the thread. Kernels before 6.9
 //! give such descriptors to processes' first threads only: there, other threads that are older
-//! than Hostler stay without a record, and their switches are counted as lost.
+//! than Hostler stay without a record, and their switches are counted as lost. What a thread is
+//! doing is known from its first change of state on, and a process in the root cgroup that runs
+//! another program stays its parent's.
 #![allow(
     unsafe_code,
     reason = "no crate in use wraps pidfd_open or updates of task storage"
@@ -13,10 +15,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use hostler_common::{
-    slot::{ProcessLease, SlotLease},
-    thread_record::{ThreadRecord, flag},
-};
+use hostler_common::thread_record::ThreadRecord;
 use nix::{errno::Errno, libc};
 use procfs::process::{Process, Stat, StatFlags};
 
@@ -45,53 +44,53 @@ impl ProcFiles {
         })
     }
 
+    /// Gives every thread a record, and reports them.
     pub(crate) fn threads(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
-        let mut rows = Vec::new();
-        self.cgroup_ids.clear();
-        for process in processes()? {
-            let Some(row) = self.row(&process) else {
-                continue;
-            };
-            for task in process.tasks().into_iter().flatten().flatten() {
-                let tid = task.tid.unsigned_abs();
-                if let Err(errno) = self.set_record(tid, &ThreadRecord::default(), true) {
-                    tracing::debug!(tid, %errno, "a thread got no record");
-                }
-                rows.push(ThreadRow { tid, ..row.clone() });
+        let rows = self.threads_of(|_| true)?;
+        for row in &rows {
+            if let Err(errno) = self.make_record(row.tid) {
+                tracing::debug!(row.tid, %errno, "a thread got no record");
             }
         }
         Ok(rows)
     }
 
-    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+    /// Reports the threads of the wanted processes.
+    pub(crate) fn threads_of(
+        &mut self,
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<Vec<ThreadRow>, ObserveError> {
+        let mut rows = Vec::new();
         self.cgroup_ids.clear();
-        let root_id = self.hierarchy.root_id();
-        Ok(processes()?
-            .iter()
-            .filter_map(|process| self.row(process))
-            .filter(|row| row.cgroup_id == root_id && !row.kernel_thread)
-            .collect())
+        for process in processes()? {
+            if !wanted(process.pid.unsigned_abs()) {
+                continue;
+            }
+            let Some(row) = self.row(&process) else {
+                continue;
+            };
+            let tasks = process.tasks().into_iter().flatten().flatten();
+            rows.extend(tasks.map(|task| ThreadRow {
+                tid: task.tid.unsigned_abs(),
+                ..row.clone()
+            }));
+        }
+        Ok(rows)
     }
 
-    pub(crate) fn assign(&mut self, tgid: u32, lease: ProcessLease) {
-        let record = ThreadRecord {
-            css_set: hostler_common::thread_record::ADOPT,
-            lease: lease.lease,
-            flags: flag::PROCESS,
-            ..ThreadRecord::default()
-        };
-        let process = Process::new(tgid.cast_signed());
-        let tasks = process
-            .into_iter()
-            .flat_map(|process| process.tasks())
-            .flatten()
-            .flatten();
-        for task in tasks {
-            // Threads vanish; who still lives but can't be reached is counted when it switches.
-            if let Err(errno) = self.set_record(task.tid.unsigned_abs(), &record, false) {
-                tracing::debug!(tid = task.tid, %errno, "a thread kept its former slot");
-            }
-        }
+    /// Reports the user processes in the root cgroup.
+    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+        self.cgroup_ids.clear();
+        let all = processes()?;
+        Ok(self.in_root(all.into_iter()))
+    }
+
+    fn in_root(&mut self, processes: impl Iterator<Item = Process>) -> Vec<ThreadRow> {
+        let root_id = self.hierarchy.root_id();
+        processes
+            .filter_map(|process| self.row(&process))
+            .filter(|row| row.cgroup_id == root_id && !row.kernel_thread)
+            .collect()
     }
 
     fn row(&mut self, process: &Process) -> Option<ThreadRow> {
@@ -105,8 +104,7 @@ impl ProcFiles {
         let cgroup_id = self.cgroup_id(path.pathname)?;
         Some(ThreadRow {
             cgroup_id,
-            started_ns: started_ns(&stat),
-            lease: SlotLease::default(),
+            started_ticks: stat.starttime,
             tid: stat.pid.unsigned_abs(),
             tgid: stat.pid.unsigned_abs(),
             session: stat.session.unsigned_abs(),
@@ -124,18 +122,20 @@ impl ProcFiles {
         Some(id)
     }
 
-    /// Writes a thread's record; with `only_new`, unless it has one.
-    fn set_record(&self, tid: u32, record: &ThreadRecord, only_new: bool) -> Result<(), Errno> {
+    /// Gives a thread an empty record, unless it has one.
+    fn make_record(&self, tid: u32) -> Result<(), Errno> {
+        /// `BPF_NOEXIST`: fail if there is a record.
+        const ONLY_NEW: u64 = 1;
         let pidfd = open_thread(tid)?;
         let key = pidfd.as_raw_fd();
-        let flags = u64::from(only_new);
+        let record = ThreadRecord::default();
         // SAFETY: key and value are of the sizes that the map was made with, and outlive the call.
         let outcome = unsafe {
             libbpf_rs::libbpf_sys::bpf_map_update_elem(
                 self.records.as_raw_fd(),
                 (&raw const key).cast(),
-                std::ptr::from_ref(record).cast(),
-                flags,
+                (&raw const record).cast(),
+                ONLY_NEW,
             )
         };
         match outcome {
@@ -165,12 +165,6 @@ fn open_thread(tid: u32) -> Result<OwnedFd, Errno> {
         Err(Errno::EINVAL) => open(0),
         outcome => outcome,
     }
-}
-
-fn started_ns(stat: &Stat) -> u64 {
-    let ticks_per_second = procfs::ticks_per_second();
-    stat.starttime
-        .saturating_mul(1_000_000_000 / ticks_per_second.max(1))
 }
 
 fn is_kernel_thread(stat: &Stat) -> bool {

@@ -1,0 +1,67 @@
+//! `hostler trace ledger`: where the time of each agent's threads went.
+
+use hostler_common::ledger::state;
+use hostler_daemon::Schedule;
+use hostler_decide::window::{LedgerWindow, Window};
+use hostler_observe::Options;
+
+use super::{announce, observe, watch};
+use crate::{
+    args::{Format, GlobalArgs, LedgerArgs, selects},
+    failure::Failure,
+    output::{self, Stdout},
+    render::{ledger_csv, ledger_json, ledger_text},
+    report::LedgerReport,
+};
+
+pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
+    let mut observer = observe(&args.agents, global, Options::default())?;
+    let schedule = Schedule {
+        interval: args.interval,
+        duration: args.duration,
+    };
+    announce("where the time goes", schedule, stdout);
+    let mut is_first = true;
+    watch(&mut observer, schedule, |window, _| {
+        let report = report(args, window);
+        let is_first = std::mem::take(&mut is_first);
+        output::write(&match args.format.chosen() {
+            Format::Json => ledger_json(&report),
+            Format::Csv => ledger_csv(&report, is_first),
+            Format::Text => {
+                let between = if is_first { "" } else { "\n" };
+                let text = ledger_text(&report, stdout.size().0, args.top, stdout.color);
+                format!("{between}{text}")
+            }
+        })
+    })
+}
+
+fn report(args: &LedgerArgs, window: &Window) -> LedgerReport {
+    let mut rows: Vec<(String, LedgerWindow)> = window
+        .agents
+        .values()
+        .filter(|(agent, _)| selects(&args.agents, &agent.name))
+        .map(|(agent, window)| (agent.name.to_string(), window.ledger))
+        .collect();
+    rows.sort_by_key(|(_, ledger)| std::cmp::Reverse(wanted_ns(ledger)));
+    LedgerReport {
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+        rows,
+        losses: window.losses,
+    }
+}
+
+/// Time during which threads ran or wanted to.
+fn wanted_ns(ledger: &LedgerWindow) -> u64 {
+    [
+        state::ON_CPU,
+        state::WAITING_WOKEN,
+        state::WAITING_PREEMPTED,
+        state::THROTTLED,
+    ]
+    .map(|state| ledger.spent_ns(state))
+    .iter()
+    .sum()
+}

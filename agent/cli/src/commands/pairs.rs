@@ -1,0 +1,75 @@
+//! `hostler trace runq --by preemptor`: who made whom wait.
+
+use std::cmp::Reverse;
+
+use hostler_common::pair::relation;
+use hostler_daemon::Schedule;
+use hostler_decide::window::Window;
+use hostler_observe::{Observer, Options};
+
+use super::{announce, observe, watch};
+use crate::{
+    args::{Format, GlobalArgs, RunqArgs, selects},
+    failure::Failure,
+    output::{self, Stdout},
+    render::{pairs_json, pairs_text},
+    report::{Pair, PairsReport},
+};
+
+/// Pairs that a text report shows, unless said otherwise.
+const TOP: usize = 20;
+
+pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
+    let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
+    let options = Options {
+        pairs: true,
+        long_wait_ns,
+        ..Options::default()
+    };
+    let mut observer = observe(&args.agents, global, options)?;
+    let schedule = Schedule {
+        interval: args.interval,
+        duration: args.duration,
+    };
+    announce("who makes whom wait for a CPU", schedule, stdout);
+    let mut is_first = true;
+    watch(&mut observer, schedule, |window, observer| {
+        let report = PairsReport {
+            from_ns: window.from_ns,
+            to_ns: window.to_ns,
+            long_wait_ns,
+            pairs: pairs(args, window, observer),
+            losses: window.losses,
+        };
+        let is_first = std::mem::take(&mut is_first);
+        let top = args.top.unwrap_or(TOP);
+        output::write(&match args.format.chosen() {
+            Format::Json => pairs_json(&report),
+            Format::Text | Format::Csv => {
+                let between = if is_first { "" } else { "\n" };
+                let text = pairs_text(&report, stdout.size().0, top, stdout.color);
+                format!("{between}{text}")
+            }
+        })
+    })
+}
+
+fn pairs(args: &RunqArgs, window: &Window, observer: &Observer) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = window
+        .pairs
+        .iter()
+        .map(|(key, totals)| Pair {
+            waiter: observer
+                .name_of_slot(key.waiter.slot)
+                .unwrap_or("[departed]")
+                .to_owned(),
+            cause: observer.name_of_slot(key.cause).map(str::to_owned),
+            preempted: key.relation == relation::PREEMPTOR,
+            waits: totals.waits,
+            wait_ns: totals.wait_ns,
+        })
+        .filter(|pair| selects(&args.agents, &pair.waiter))
+        .collect();
+    pairs.sort_by_key(|pair| Reverse(pair.wait_ns));
+    pairs
+}

@@ -1,0 +1,160 @@
+//! Who made whom wait, as a table.
+
+use serde::Serialize;
+
+use crate::report::{Pair, PairsReport};
+
+use super::{
+    losses::{LossesJson, footer},
+    machine::json_line,
+    paint::Paint,
+    table::{Column, Table},
+    units::{compact_count, count, duration},
+};
+
+/// Where no thread held the CPU that somebody waited for.
+const NOBODY: &str = "(no thread: idle, interrupts, hypervisor)";
+
+/// The report as text, its last line's end included.
+pub(crate) fn pairs_text(report: &PairsReport, width: usize, top: usize, color: bool) -> String {
+    let paint = Paint::new(color);
+    let length = duration(report.to_ns.saturating_sub(report.from_ns));
+    let long = duration(report.long_wait_ns);
+    if report.pairs.is_empty() {
+        return format!("Nobody waited {long} or longer for a CPU in {length}.\n");
+    }
+    let waits: u64 = report.pairs.iter().map(|pair| pair.waits).sum();
+    let wait_ns: u64 = report.pairs.iter().map(|pair| pair.wait_ns).sum();
+    let title = format!(
+        "{} waits of {long} or longer in {length}, {} in all",
+        count(waits),
+        duration(wait_ns)
+    );
+    let mut table = Table::new(&[
+        Column::name("WHO WAITED"),
+        Column::word("HOW"),
+        Column::name("FOR WHOM"),
+        Column::number("WAITS"),
+        Column::number("WAITED"),
+    ]);
+    for pair in report.pairs.iter().take(top) {
+        table.add([
+            pair.waiter.clone(),
+            if pair.preempted {
+                "preempted by"
+            } else {
+                "CPU held by"
+            }
+            .to_owned(),
+            for_whom(pair).to_owned(),
+            compact_count(pair.waits),
+            duration(pair.wait_ns),
+        ]);
+    }
+    let mut text = paint.strong(title) + "\n\n";
+    for line in table.lines(width, paint) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if report.pairs.len() > top {
+        let more = count((report.pairs.len() - top) as u64);
+        text.push_str(&paint.faint(format!("… and {more} more pairs\n")));
+    }
+    text.push_str(&footer(&report.losses));
+    text
+}
+
+fn for_whom(pair: &Pair) -> &str {
+    match &pair.cause {
+        Some(cause) if *cause == pair.waiter => "itself",
+        Some(cause) => cause,
+        None => NOBODY,
+    }
+}
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    /// Always `pairs`.
+    report: &'static str,
+    from_ns: u64,
+    to_ns: u64,
+    /// The shortest wait that counts.
+    long_wait_ns: u64,
+    /// The longest sum first.
+    pairs: Vec<PairJson<'a>>,
+    losses: LossesJson,
+}
+
+#[derive(Serialize)]
+struct PairJson<'a> {
+    waiter: &'a str,
+    /// Null if no thread held the CPU.
+    cause: Option<&'a str>,
+    /// `preemptor` or `holder`.
+    relation: &'static str,
+    waits: u64,
+    wait_ns: u64,
+}
+
+/// The report as one JSON object on one line, the line's end included.
+pub(crate) fn pairs_json(report: &PairsReport) -> String {
+    let pairs = report.pairs.iter().map(|pair| PairJson {
+        waiter: &pair.waiter,
+        cause: pair.cause.as_deref(),
+        relation: if pair.preempted {
+            "preemptor"
+        } else {
+            "holder"
+        },
+        waits: pair.waits,
+        wait_ns: pair.wait_ns,
+    });
+    json_line(&ReportJson {
+        report: "pairs",
+        from_ns: report.from_ns,
+        to_ns: report.to_ns,
+        long_wait_ns: report.long_wait_ns,
+        pairs: pairs.collect(),
+        losses: report.losses.into(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod tests {
+    use expect_test::expect;
+    use hostler_decide::signal::LossSignal;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_says_who_waited_how_and_for_whom() {
+        let pair = |waiter: &str, cause: Option<&str>, preempted, waits, wait_ns| Pair {
+            waiter: waiter.to_owned(),
+            cause: cause.map(str::to_owned),
+            preempted,
+            waits,
+            wait_ns,
+        };
+        let report = PairsReport {
+            from_ns: 0,
+            to_ns: 1_000_000_000,
+            long_wait_ns: 1_000_000,
+            pairs: vec![
+                pair("agents/a1", Some("agents/a2"), true, 120, 480_000_000),
+                pair("agents/a1", Some("agents/a1"), true, 12, 48_000_000),
+                pair("agents/a2", None, false, 1, 2_000_000),
+            ],
+            losses: LossSignal::default(),
+        };
+        expect![[r#"
+            133 waits of 1.00 ms or longer in 1.00 s, 530 ms in all
+
+            WHO WAITED  HOW           FOR WHOM                                   WAITS   WAITED
+            agents/a1   preempted by  agents/a2                                    120   480 ms
+            agents/a1   preempted by  itself                                        12  48.0 ms
+            agents/a2   CPU held by   (no thread: idle, interrupts, hypervisor)      1  2.00 ms
+        "#]]
+        .assert_eq(&pairs_text(&report, 100, 20, false));
+    }
+}
