@@ -71,9 +71,9 @@ pub const fn units(word: u64, now_ns: u64) -> u64 {
     (word >> COUNT_BITS).wrapping_add(passing) & ((1 << TIME_BITS) - 1)
 }
 
-/// The time between two readings of [`units`], in ns. It can be some microseconds below zero, when
-/// a thread changed its state between the reading of a word and that of the clock; the next window
-/// makes up for it.
+/// The time between two readings of [`units`], in ns. It can be a little below zero, when a thread
+/// changed its state between the reading of the clock and that of a word; another state has as
+/// much too much, and the next window makes up for both.
 pub const fn elapsed_ns(earlier: u64, later: u64) -> i64 {
     // Shifting up and down again extends the sign of 48 bits.
     let difference = later.wrapping_sub(earlier).cast_signed();

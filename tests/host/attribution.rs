@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    ops::RangeInclusive,
     process::{Command, Stdio},
 };
 
@@ -95,7 +96,19 @@ fn row_after_interrupt(mut tracer: Running, name: &str) -> Value {
     let output = tracer.wait();
     let reports = reports(&output);
     assert_eq!(reports.len(), 1, "one report at the end");
-    row(&reports[0], name)
+    let mut row = row(&reports[0], name);
+    row["lost"] = reports[0]["losses"]["threads_without_record"].clone();
+    row
+}
+
+/// Checks a count against the kernel's own. What Hostler did not see must be among what it counted
+/// as lost: a kernel may keep a process from BPF, and with it each switch away from that process.
+fn assert_counted(row: &Value, field: &str, truth: &RangeInclusive<u64>) {
+    let (counted, lost) = (count(row, field), count(row, "lost"));
+    assert!(
+        counted <= *truth.end() && counted + lost >= *truth.start(),
+        "{field}: {counted} and {lost} lost are not {truth:?}: {row:#}"
+    );
 }
 
 fn row(report: &Value, name: &str) -> Value {
@@ -115,8 +128,8 @@ fn count(row: &Value, field: &str) -> u64 {
 /// The switches that the kernel counted, as the load printed them: at least those during the load
 /// must be the agent's, and at most all of the process's, with the few after the count.
 struct Switches {
-    voluntary: std::ops::RangeInclusive<u64>,
-    involuntary: std::ops::RangeInclusive<u64>,
+    voluntary: RangeInclusive<u64>,
+    involuntary: RangeInclusive<u64>,
 }
 
 impl Switches {
@@ -153,11 +166,7 @@ fn a_thread_that_sleeps_often_waits_after_each_wake_up(host: &Host) {
     // A sleep that is over before the thread has left its CPU is no switch; most are.
     assert!(*truth.start() >= 250, "{printed}");
     // Each sleep is a voluntary switch and ends with a wake-up.
-    let woken = count(&row, "waits_woken");
-    assert!(
-        truth.contains(&woken),
-        "{woken} is not in {truth:?}: {row:#}"
-    );
+    assert_counted(&row, "waits_woken", &truth);
 }
 
 fn context_switches_agree_with_getrusage(host: &Host) {
@@ -168,11 +177,7 @@ fn context_switches_agree_with_getrusage(host: &Host) {
         ("voluntary_switches", truth.voluntary),
         ("involuntary_switches", truth.involuntary),
     ] {
-        let counted = count(&row, field);
-        assert!(
-            truth.contains(&counted),
-            "{field}: {counted} is not in {truth:?}: {row:#}"
-        );
+        assert_counted(&row, field, &truth);
     }
 }
 
@@ -256,8 +261,7 @@ fn the_states_of_an_agent_s_threads_add_up_to_threads_times_wall_time(host: &Hos
             let row = row(report, name);
             let wall_ns = count(report, "to_ns") - count(report, "from_ns");
             let (total_ns, truth_ns) = (count(&row, "total_ns"), threads * wall_ns);
-            // A thousandth, and the time between the readings of two clocks in a slow guest.
-            let slack_ns = truth_ns / 1_000 + 3_000_000;
+            let slack_ns = truth_ns / 1_000;
             assert!(
                 total_ns.abs_diff(truth_ns) <= slack_ns,
                 "{total_ns} for {truth_ns}: {row:#}"

@@ -19,8 +19,8 @@ use crate::{
 /// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LedgerWindow {
-    /// Time by state, in ns; it can be some microseconds below zero, which the next window makes
-    /// up for.
+    /// Time by state, in ns; it can be below zero by the time that a reading takes, which the next
+    /// window makes up for.
     pub ns: [i64; STATES],
     /// Threads at the window's end.
     pub threads: u64,

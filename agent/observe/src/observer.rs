@@ -130,24 +130,15 @@ impl Observer {
         observer.refresh_programs()?;
         observer.probes.attach_scheduler()?;
         observer.snapshot.threads()?;
-        observer.beginning = observer.empty_reading();
+        observer.beginning = observer.read()?;
         observer.started_in = began.elapsed();
         tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "measuring");
         Ok(observer)
     }
 
-    /// The reading with which everything began: nothing was counted, and what was lost until then,
-    /// of threads that were about to be found, is left out.
+    /// The reading with which measuring began, when everybody was known.
     pub fn beginning(&self) -> &Reading {
         &self.beginning
-    }
-
-    fn empty_reading(&self) -> Reading {
-        Reading {
-            at_ns: now_ns(),
-            losses: reading::read_losses(self.probes.losses(), self.agents_without_slot),
-            ..Reading::default()
-        }
     }
 
     /// Takes in who came and went, and reads all signals.
@@ -156,9 +147,10 @@ impl Observer {
         self.refresh_programs()?;
         self.refresh_names(now_ns());
         self.probes.log_warnings();
-        let agents = reading::agents(&mut self.directory, &self.probes);
+        let at_ns = now_ns();
+        let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
         let reading = Reading {
-            at_ns: now_ns(),
+            at_ns,
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),

@@ -16,20 +16,20 @@ use hostler_decide::{
 
 use crate::{
     agents::{Directory, Entry},
-    clock::now_ns,
     probes::Probes,
 };
 
-/// Reads every known agent's record.
-pub(crate) fn agents(directory: &mut Directory, probes: &Probes) -> Vec<AgentReading> {
+/// Reads every known agent's record. All ledgers are read as of `at_ns`: a thread counts in one
+/// state at any time, so the sum of its states is exact however long the reading takes, and only
+/// its share of a state that changes meanwhile is off by that.
+pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> Vec<AgentReading> {
     directory
         .entries_mut()
         .map(|entry| {
             let words = refresh(entry, probes);
             AgentReading {
                 agent: entry.agent.clone(),
-                // The clock is read after the words, so that no thread came later than that.
-                ledger: LedgerSignal::new(&words, now_ns()),
+                ledger: LedgerSignal::new(&words, at_ns),
                 run_queue: Arc::clone(&entry.last),
             }
         })
