@@ -244,7 +244,8 @@ fn the_states_of_an_agent_s_threads_add_up_to_threads_times_wall_time(host: &Hos
         .read_line(&mut line)
         .expect("the load says that it is ready");
     let other = host.cgroup("busy");
-    let mut busy = other.start_load(&["spin", "2", "4000"]);
+    // Longer than even a slow guest takes to look; it is ended then.
+    let mut busy = other.start_load(&["spin", "2", "60000"]);
     std::thread::sleep(std::time::Duration::from_millis(500));
     let words = [
         "trace",
@@ -279,6 +280,7 @@ fn the_states_of_an_agent_s_threads_add_up_to_threads_times_wall_time(host: &Hos
     assert!(count(&spinning, "on_cpu_ns") > 0 && count(&spinning, "waiting_preempted_ns") > 0);
     drop(sleepers.stdin.take());
     sleepers.wait().expect("the load ends");
+    busy.kill().expect("the load is there");
     busy.wait().expect("the load ends");
 }
 
