@@ -1,7 +1,7 @@
 //! Who is there: every thread of the host, at start and once a tick.
 //!
-//! The kernel's task iterator is the better source: it makes the threads' records, sees all
-//! threads at one instant and costs a fortieth. `/proc` is the fall-back.
+//! The kernel's task iterator is the better source: it makes the threads' records and sees all
+//! threads in one pass, without a file to open for each. `/proc` is the fall-back.
 
 mod iterator;
 mod proc_files;
