@@ -16,7 +16,8 @@ pub struct Losses {
     pub cgroups_without_slot: SharedU64,
     /// Events that found no room in the ring buffer; a rescan of the host makes up for them.
     pub events_not_sent: SharedU64,
-    /// Time on a CPU charged to the parent's slot until a new process was looked at, in ns.
+    /// Time on a CPU charged to the parent's or the cgroup's slot until a new process was looked
+    /// at, in ns.
     pub provisional_ns: SharedU64,
     /// Pairs of waiter and cause that found no room in the map of pairs.
     pub pairs_not_counted: SharedU64,

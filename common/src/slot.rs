@@ -53,18 +53,33 @@ pub struct SlotLease {
 /// Length of a tick of `/proc/PID/stat`, in ns: `USER_HZ` is 100 wherever Linux has BPF.
 pub const TICK_NS: u64 = 10_000_000;
 
-/// The slot of one process that sits in the root cgroup, where no cgroup tells agents apart.
+/// What user space says of one process that it has looked at.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessLease {
-    /// The slot that the process's threads are to be charged to.
+    /// The slot that the process's threads are to be charged to, if `claim` names one.
     pub lease: SlotLease,
     /// When the process started, in ticks of [`TICK_NS`] since boot: tells a reused process id
     /// from the process meant.
     pub started_ticks: u64,
+    /// One of [`claim`].
+    pub claim: u32,
+    /// Explicit padding, 0.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<SlotLease>() == 8 && size_of::<ProcessLease>() == 16);
+/// Why a process belongs to its agent.
+pub mod claim {
+    /// Its cgroup tells; no slot is named.
+    pub const CGROUP: u32 = 0;
+    /// It sits in the root cgroup, where no cgroup tells agents apart, and the program that it
+    /// runs does. In any other cgroup it is that cgroup's.
+    pub const PROGRAM: u32 = 1;
+    /// A rule says so, whichever cgroup it is in.
+    pub const RULE: u32 = 2;
+}
+
+const _: () = assert!(size_of::<SlotLease>() == 8 && size_of::<ProcessLease>() == 24);
 
 #[cfg(test)]
 mod tests {

@@ -34,8 +34,11 @@ const _: () = assert!(size_of::<ThreadRecord>() == 40);
 pub mod flag {
     /// The slot was given to a process in the root cgroup, not to a cgroup.
     pub const PROCESS: u32 = 1 << 0;
-    /// A new process charged to its parent's slot until user space has looked at it.
+    /// A new process charged to its parent's slot, or to its cgroup's where rules may say
+    /// otherwise, until user space has looked at it.
     pub const PROVISIONAL: u32 = 1 << 1;
     /// The thread was on its CPU before the probes: how long is not known.
     pub const SINCE_UNKNOWN: u32 = 1 << 2;
+    /// The slot was given by a rule, and is the thread's in whichever cgroup it is.
+    pub const RULE: u32 = 1 << 3;
 }

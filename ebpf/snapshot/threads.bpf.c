@@ -26,8 +26,12 @@
 #define STATES 8
 #define UNIT_LOG2 7
 #define TICK_NS 10000000
+#define CLAIM_PROGRAM 1
+#define CLAIM_RULE 2
 #define FLAG_PROCESS (1 << 0)
+#define FLAG_PROVISIONAL (1 << 1)
 #define FLAG_SINCE_UNKNOWN (1 << 2)
+#define FLAG_RULE (1 << 3)
 
 enum state {
 	UNKNOWN,
@@ -51,6 +55,7 @@ struct css_set { struct cgroup *dfl_cgrp; } CO_RE;
 struct upid { int nr; } CO_RE;
 struct pid { struct upid numbers[1]; } CO_RE;
 struct signal_struct { struct pid *pids[4]; } CO_RE;
+struct cred { struct { u32 val; } euid; } CO_RE;
 struct task_struct {
 	int pid;
 	int tgid;
@@ -61,8 +66,11 @@ struct task_struct {
 	int exit_state;
 	unsigned int in_iowait : 1;
 	u64 start_boottime;
+	u64 self_exec_id;
 	char comm[16];
 	struct task_struct *group_leader;
+	struct task_struct *real_parent;
+	const struct cred *cred;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 } CO_RE;
@@ -72,7 +80,7 @@ struct bpf_iter_meta { struct seq_file *seq; } CO_RE;
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; } CO_RE;
 
 struct slot_lease { u32 slot, generation; };
-struct process_lease { struct slot_lease lease; u64 started_ticks; };
+struct process_lease { struct slot_lease lease; u64 started_ticks; u32 claim, reserved; };
 struct thread_record {
 	u64 css_set;
 	struct slot_lease lease;
@@ -94,7 +102,8 @@ struct agent_record {
 struct thread_row {
 	u64 cgroup_id;
 	u64 started_ticks;
-	u32 tid, tgid, session;
+	u64 exec_id;
+	u32 tid, tgid, session, parent, uid;
 	u32 kernel_thread;
 	char comm[16];
 };
@@ -140,12 +149,21 @@ struct {
 	__type(value, struct losses);
 } LOSSES SEC(".maps");
 
-/* Id of the root cgroup. */
-const volatile u64 root_cgroup_id;
+/* agent/observe/src/snapshot/iterator.rs writes it. */
+struct settings {
+	/* Id of the root cgroup. */
+	u64 root_cgroup_id;
+	/* Whether rules may say whose a process is. */
+	u64 rules;
+};
+const volatile struct settings settings;
 
-static int is_root_process(struct task_struct *task, u64 cgroup_id)
+/* A process of which user space says whose it is: with rules any, else one in the root cgroup. */
+static int is_claimed(struct task_struct *task, u64 cgroup_id)
 {
-	return cgroup_id == root_cgroup_id && !(task->flags & PF_KTHREAD);
+	if (task->flags & PF_KTHREAD)
+		return 0;
+	return settings.rules || cgroup_id == settings.root_cgroup_id;
 }
 
 static u64 started_ticks(struct task_struct *task)
@@ -153,8 +171,7 @@ static u64 started_ticks(struct task_struct *task)
 	return task->group_leader->start_boottime / TICK_NS;
 }
 
-/* The slot that user space gave a process in the root cgroup, unless it was for an earlier process
- * with the same id. */
+/* What user space has said of the process, not of an earlier one with the same id. */
 static struct process_lease *process_lease(struct task_struct *task)
 {
 	u32 tgid = task->tgid;
@@ -171,18 +188,22 @@ static void assign(struct thread_record *record, struct task_struct *task, u64 c
 		   u64 cgroup_id)
 {
 	struct slot_lease *lease = bpf_map_lookup_elem(&CGROUP_SLOTS, &cgroup_id);
-	struct process_lease *process;
+	struct process_lease *process = 0;
 
-	if (lease) {
+	if (is_claimed(task, cgroup_id))
+		process = process_lease(task);
+	if (process && process->claim == CLAIM_RULE) {
+		record->lease = process->lease;
+		record->flags |= FLAG_PROCESS | FLAG_RULE;
+	} else if (lease) {
 		record->lease = *lease;
 	} else if (task->flags & PF_KTHREAD) {
 		record->lease.slot = SLOT_KERNEL;
-	} else {
-		process = process_lease(task);
-		if (!process)
-			return;
+	} else if (process && process->claim == CLAIM_PROGRAM) {
 		record->lease = process->lease;
 		record->flags |= FLAG_PROCESS;
+	} else {
+		return;
 	}
 	record->css_set = css_set;
 }
@@ -250,17 +271,21 @@ static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cg
 	return record;
 }
 
-/* A process in the root cgroup that user space has given to another agent since: its threads look
- * again at their next change of state. */
+/* Of whose process user space has said something new since: its threads look again at their next
+ * change of state. */
 static void look_again(struct thread_record *record, struct task_struct *task, u64 cgroup_id)
 {
 	struct process_lease *process;
+	u32 by_rule = record->flags & FLAG_RULE;
 
-	if (!is_root_process(task, cgroup_id))
+	if (!is_claimed(task, cgroup_id))
 		return;
 	process = process_lease(task);
-	if (process && (process->lease.slot != record->lease.slot ||
-			process->lease.generation != record->lease.generation))
+	if (!process)
+		return;
+	if (record->flags & FLAG_PROVISIONAL || !by_rule != (process->claim != CLAIM_RULE) ||
+	    (process->claim && (process->lease.slot != record->lease.slot ||
+				process->lease.generation != record->lease.generation)))
 		record->css_set = 0;
 }
 
@@ -270,9 +295,12 @@ static void report(struct bpf_iter__task *ctx, struct task_struct *task, u64 cgr
 
 	row.cgroup_id = cgroup_id;
 	row.started_ticks = started_ticks(task);
+	row.exec_id = task->self_exec_id;
 	row.tid = task->pid;
 	row.tgid = task->tgid;
 	row.session = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID], numbers[0].nr);
+	row.parent = BPF_CORE_READ(task, real_parent, tgid);
+	row.uid = BPF_CORE_READ(task, cred, euid.val);
 	row.kernel_thread = !!(task->flags & PF_KTHREAD);
 	bpf_core_read(&row.comm, sizeof(row.comm), &task->group_leader->comm);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
@@ -305,7 +333,8 @@ int visit_threads(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Visits every thread and reports user processes in the root cgroup, one row each. */
+/* Visits every thread and reports the processes of which user space says whose they are, one row
+ * each. */
 SEC("iter/task")
 int visit_processes(struct bpf_iter__task *ctx)
 {
@@ -323,7 +352,7 @@ int visit_processes(struct bpf_iter__task *ctx)
 		settle(record, task);
 	if (record)
 		look_again(record, task, cgroup_id);
-	if (task->pid == task->tgid && is_root_process(task, cgroup_id))
+	if (task->pid == task->tgid && is_claimed(task, cgroup_id))
 		report(ctx, task, cgroup_id);
 	return 0;
 }

@@ -22,8 +22,9 @@ use hostler_common::{
 
 use crate::{
     counter::add_u32,
-    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, LOSSES, THREADS, count_loss},
+    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
     offsets::{Cgroup, Task},
+    threads::has_rules,
 };
 
 /// `CLONE_THREAD` of the kernel's `sched.h`: a thread of the same process.
@@ -42,20 +43,42 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
         );
         return 0;
     };
-    // A new process in the root cgroup belongs to its parent's agent until user space has seen
-    // which program it became. Everywhere else the cgroup tells, at the first switch.
+    // A new process in the root cgroup, or of an agent that a rule made, belongs to its parent's
+    // agent until user space has seen what it became. Everywhere else the cgroup tells, at the
+    // first switch.
     // SAFETY: the helper takes nothing and returns the running task.
     let parent = Task::new(unsafe { bpf_get_current_task_btf() }.cast::<c_void>());
+    let is_process = clone_flags & CLONE_THREAD == 0;
     let Some(parent) = THREADS.get(parent) else {
         return 0;
     };
-    if parent.flags & flag::PROCESS != 0 && parent.css_set == child.css_set() {
-        record.css_set = parent.css_set;
+    let css_set = child.css_set();
+    let by_rule = parent.flags & flag::RULE != 0;
+    if by_rule || parent.flags & flag::PROCESS != 0 && parent.css_set == css_set {
+        record.css_set = css_set;
         record.lease = parent.lease;
-        record.flags = flag::PROCESS | (parent.flags & flag::PROVISIONAL);
-        if clone_flags & CLONE_THREAD == 0 {
-            record.flags |= flag::PROVISIONAL;
-        }
+        record.flags = parent.flags & (flag::PROCESS | flag::RULE | flag::PROVISIONAL);
+    } else if has_rules() {
+        record.flags = parent.flags & flag::PROVISIONAL;
+    } else {
+        return 0;
+    }
+    if is_process {
+        record.flags |= flag::PROVISIONAL;
+    }
+    0
+}
+
+/// A process runs another program: what was said of it holds no longer. Attached only where there
+/// are rules.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let task = Task::new(ctx.arg::<*const c_void>(0));
+    // Its absence is the only way to fail, and means that nothing was said yet.
+    let _absent = PROCESS_SLOTS.remove(task.process_id());
+    if let Some(record) = THREADS.get(task) {
+        record.flags |= flag::PROVISIONAL;
+        record.css_set = 0;
     }
     0
 }

@@ -1,21 +1,34 @@
 //! Which agent a thread belongs to.
 //!
+//! A rule comes first, then the thread's cgroup, and in the root cgroup its process's program.
 //! The answer is cached in the thread's record and looked up again when the thread's `css_set` is
 //! another one (it moved), when user space asks for it, or when its slot was given to somebody
 //! else since. With the agent, the thread's present state moves from ledger to ledger.
 
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use aya_ebpf::{Global, helpers::generated::bpf_get_smp_processor_id};
 use hostler_common::{
     agent_record::AgentRecord,
-    slot::{KERNEL, OTHER, SlotLease, TICK_NS, record_index},
+    ledger::state,
+    slot::{KERNEL, OTHER, ProcessLease, SlotLease, TICK_NS, claim, record_index},
     thread_record::{ThreadRecord, flag},
 };
 
 use crate::{
     ledger::{enter, leave},
-    maps::{AGENTS, CGROUP_SLOTS, PROCESS_SLOTS},
+    maps::{AGENTS, CGROUP_SLOTS, PROCESS_SLOTS, count_loss},
     offsets::Task,
 };
+
+/// Whether there are rules, 1 or 0; set before loading. Without them the verifier removes what
+/// they cost.
+#[unsafe(no_mangle)]
+static RULES: Global<u32> = Global::new(0);
+
+/// Whether rules may say whose a process is.
+#[inline(always)]
+pub(crate) fn has_rules() -> bool {
+    RULES.load() != 0
+}
 
 /// The CPU that the program runs on.
 #[inline(always)]
@@ -42,8 +55,16 @@ pub(crate) fn agent_of(
     if is_leased {
         leave(agent, state, now_ns);
     }
-    // Who is nobody's yet may be given a slot at any time: the next change of state looks again.
-    thread.css_set = if assign(thread, task) { css_set } else { 0 };
+    let was_provisional = thread.flags & flag::PROVISIONAL;
+    let is_known = assign(thread, task, is_leased);
+    let is_provisional = thread.flags & flag::PROVISIONAL;
+    // Of whom nothing is known yet, something may be said at any time: the next change of state
+    // looks again.
+    let is_settled = is_known && !(has_rules() && is_provisional != 0);
+    thread.css_set = if is_settled { css_set } else { 0 };
+    if state == state::ON_CPU && was_provisional > is_provisional {
+        count_loss!(provisional_ns, now_ns.saturating_sub(thread.since_ns));
+    }
     let agent = leased(thread, cpu)?;
     enter(agent, state, now_ns);
     Some(agent)
@@ -55,14 +76,37 @@ fn leased(thread: &ThreadRecord, cpu: u32) -> Option<&'static AgentRecord> {
     AGENTS.get(record_index(thread.lease.slot, cpu))
 }
 
-/// Looks up whose the thread is, and returns whether it is anybody's.
+/// Looks up whose the thread is, and returns whether it is anybody's. `is_leased` says that the
+/// slot that it has is still its agent's.
 #[inline(always)]
-fn assign(thread: &mut ThreadRecord, task: Task) -> bool {
+fn assign(thread: &mut ThreadRecord, task: Task, is_leased: bool) -> bool {
+    if has_rules() && !task.is_kernel_thread() {
+        match process_lease(task) {
+            Some(process) if process.claim == claim::RULE => {
+                thread.lease = process.lease;
+                thread.flags = thread.flags & !flag::PROVISIONAL | flag::PROCESS | flag::RULE;
+                return true;
+            }
+            Some(_) => thread.flags &= !(flag::RULE | flag::PROVISIONAL),
+            // A child of a rule's agent is that agent's until user space has looked at it, also
+            // when it has moved to another cgroup meanwhile.
+            None if is_leased && thread.flags & flag::RULE != 0 => return true,
+            None => {}
+        }
+    } else {
+        thread.flags &= !flag::PROVISIONAL;
+    }
+    by_cgroup(thread, task)
+}
+
+/// As [`assign`], where no rule says anything.
+#[inline(always)]
+fn by_cgroup(thread: &mut ThreadRecord, task: Task) -> bool {
     // SAFETY: the value is copied out at once; a lease that changes meanwhile is noticed by its
     // generation at the next change of state.
     if let Some(lease) = unsafe { CGROUP_SLOTS.get(task.cgroup_id()) } {
         thread.lease = *lease;
-        thread.flags &= !(flag::PROCESS | flag::PROVISIONAL);
+        thread.flags &= !flag::PROCESS;
         return true;
     }
     if task.is_kernel_thread() {
@@ -72,13 +116,10 @@ fn assign(thread: &mut ThreadRecord, task: Task) -> bool {
         };
         return true;
     }
-    // SAFETY: as above.
-    let process = unsafe { PROCESS_SLOTS.get(task.process_id()) };
-    match process {
-        // A lease of an earlier process with the same id must not be taken.
-        Some(process) if process.started_ticks == task.process_started_ns() / TICK_NS => {
+    match process_lease(task) {
+        Some(process) if process.claim == claim::PROGRAM => {
             thread.lease = process.lease;
-            thread.flags = thread.flags & !flag::PROVISIONAL | flag::PROCESS;
+            thread.flags |= flag::PROCESS;
             true
         }
         _ => {
@@ -86,8 +127,16 @@ fn assign(thread: &mut ThreadRecord, task: Task) -> bool {
                 slot: OTHER,
                 generation: 0,
             };
-            thread.flags &= !(flag::PROCESS | flag::PROVISIONAL);
+            thread.flags &= !flag::PROCESS;
             false
         }
     }
+}
+
+/// What user space has said of the thread's process; not of an earlier one with the same id.
+#[inline(always)]
+fn process_lease(task: Task) -> Option<&'static ProcessLease> {
+    // SAFETY: entries are replaced, never changed in place, and freed only after this run.
+    let process = unsafe { PROCESS_SLOTS.get(task.process_id()) }?;
+    (process.started_ticks == task.process_started_ns() / TICK_NS).then_some(process)
 }

@@ -58,6 +58,11 @@ impl Host {
             }
             Need::RealSpeed => std::env::var_os("HOSTLER_GUEST")
                 .map(|_| "it would take minutes in an emulated guest".to_owned()),
+            Need::ChosenProcessIds => {
+                let path = "/proc/sys/kernel/ns_last_pid";
+                let tried = fs::read_to_string(path).and_then(|last| fs::write(path, last));
+                tried.err().map(|error| format!("{path}: {error}"))
+            }
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
                 match made {
@@ -92,6 +97,24 @@ pub(crate) struct TestCgroup {
 }
 
 impl TestCgroup {
+    /// A new cgroup in this one.
+    pub(crate) fn inner(&self, label: &str) -> Self {
+        let path = self.path.join(label);
+        fs::create_dir(&path).expect("the cgroup can be made");
+        let name = format!("{}/{label}", self.name);
+        Self { name, path }
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it lies, for a command line.
+    pub(crate) fn path_text(&self) -> &str {
+        self.path.to_str().expect("its path is text")
+    }
+
     /// Starts a command in the cgroup. A shell moves itself there first, so that nothing of the
     /// command runs elsewhere.
     pub(crate) fn start(&self, words: &[&str]) -> Child {

@@ -2,7 +2,8 @@
 
 use std::{
     io::{Read, Write},
-    process::ExitCode,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -16,10 +17,18 @@ use nix::{
 /// The first word of a command line that asks for a load.
 pub(crate) const WORD: &str = "load";
 
+/// In place of a load: waits for a line, then runs the load that the words after it name.
+pub(crate) const LINES_THEN: &str = "line-then";
+
 /// Runs a load and prints the context switches that the kernel has counted for this process:
 /// voluntary ones up to the load and up to its end, then those that were not, likewise. What lies
 /// before the load is the process's way into its cgroup and the start of this binary.
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    if words.first().is_some_and(|word| word == LINES_THEN) {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).expect("a line");
+        return run(&words[1..]);
+    }
     let number = |at: usize| {
         words
             .get(at)
@@ -31,6 +40,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("spin") => spin(number(1), Duration::from_millis(number(2))),
         Some("sleep") => sleep(number(1)),
         Some("ping-pong") => ping_pong(number(1)),
+        Some("exec-by-thread") => exec_by_thread(number(1)),
         Some("wait-for-word") => wait_for_word(number(1)),
         _ => return ExitCode::FAILURE,
     }
@@ -90,6 +100,16 @@ fn ping_pong(rounds: u64) {
         back_read.read_exact(&mut byte).expect("a byte");
     }
     partner.join().expect("it only passes bytes");
+}
+
+/// A second thread that becomes another load: it takes on the id of the first.
+fn exec_by_thread(spin_ms: u64) {
+    let own = std::env::current_exe().expect("this binary has a path");
+    let mut load = Command::new(own);
+    load.args([WORD, "spin", "1", &spin_ms.to_string()]);
+    let thread = thread::spawn(move || load.exec());
+    let error = thread.join();
+    panic!("exec returned: {error:?}");
 }
 
 /// Threads that do nothing until a line comes, then wake once a millisecond for 100 times.

@@ -7,6 +7,7 @@
 mod attribution;
 mod ends;
 mod host;
+mod identity;
 mod load;
 mod refusals;
 
@@ -29,6 +30,8 @@ enum Need {
     WritableCgroups,
     /// To be quick: what would take minutes in an emulated guest.
     RealSpeed,
+    /// To say which id the next process gets.
+    ChosenProcessIds,
     /// To make mount namespaces, in which something of the host is missing.
     MountNamespaces,
 }
@@ -42,7 +45,13 @@ fn main() -> ExitCode {
     // One at a time: they look at what is loaded into the one kernel that they share.
     arguments.test_threads = Some(1);
     let machine = host::Host::find();
-    let all = [attribution::TESTS, ends::TESTS, refusals::TESTS].concat();
+    let all = [
+        attribution::TESTS,
+        identity::TESTS,
+        ends::TESTS,
+        refusals::TESTS,
+    ]
+    .concat();
     let mut trials = Vec::new();
     for test in all {
         let lack = match &machine {

@@ -5,6 +5,7 @@ mod doctor;
 mod ledger;
 mod live;
 mod pairs;
+mod rules;
 mod runq;
 
 use std::io::{self, IsTerminal as _};
@@ -63,6 +64,7 @@ fn observe(
         ThreadsFrom::Iterator => ThreadSource::Iterator,
         ThreadsFrom::Procfs => ThreadSource::Procfs,
     });
+    options.rules = rules::read(global)?;
     let observer = Observer::start(options)?;
     for pattern in patterns {
         if !observer.agent_names().any(|name| pattern.matches(name)) {
@@ -100,9 +102,8 @@ fn agent_rows(window: &Window, patterns: &[AgentPattern]) -> Vec<Row> {
         .values()
         .filter(|(agent, window)| selects(patterns, &agent.name) && !window.is_idle())
         .map(|(agent, window)| Row {
-            id: Some(agent.id),
+            agent: Some(agent.clone()),
             name: agent.name.to_string(),
-            kind: Some(agent.kind),
             window: window.clone(),
         })
         .collect()

@@ -1,13 +1,14 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
 use hostler_common::slot::SlotLease;
-use hostler_decide::signal::{AgentKind, LossSignal};
+use hostler_decide::identity::Kind;
+use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
 
-/// Waits for a CPU during a window, by agent, by CPU or by NUMA node.
+/// Waits for a CPU during a window, by agent, group, CPU or NUMA node.
 #[derive(Clone, Debug)]
 pub(crate) struct RunqReport {
     /// When the window began, in ns of the monotonic clock.
@@ -22,16 +23,13 @@ pub(crate) struct RunqReport {
     pub(crate) losses: LossSignal,
 }
 
-/// One agent, CPU or NUMA node.
+/// One agent, group, CPU or NUMA node.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// The agent's slot and generation, which tell apart agents that had one name after the other;
-    /// `None` for CPUs and nodes.
-    pub(crate) id: Option<SlotLease>,
-    /// The agent's name, `cpu 0` or `node 0`.
+    /// The agent; `None` for groups, CPUs and nodes.
+    pub(crate) agent: Option<Agent>,
+    /// The agent's or group's name, `cpu 0` or `node 0`.
     pub(crate) name: String,
-    /// What the agent is made of; `None` for CPUs and nodes.
-    pub(crate) kind: Option<AgentKind>,
     /// What happened to it.
     pub(crate) window: RunQueueWindow,
 }
@@ -95,8 +93,12 @@ fn sum<'a>(rows: impl IntoIterator<Item = &'a Row>) -> RunQueueWindow {
 pub(crate) struct AgentLine {
     /// Its name, by which patterns find it.
     pub(crate) name: String,
-    /// What it is made of.
-    pub(crate) kind: AgentKind,
+    /// The agents that share a policy with it.
+    pub(crate) group: String,
+    /// What it is to Hostler.
+    pub(crate) kind: Kind,
+    /// What makes it one agent.
+    pub(crate) source: AgentSource,
     /// Threads at this instant.
     pub(crate) threads: u64,
     /// Processes at this instant.

@@ -83,6 +83,13 @@ pub struct AgentIdentity {
     pub name: Arc<str>,
 }
 
+impl AgentKey {
+    /// The name to show, which no other agent of a rule has: its own after its group's.
+    pub fn display(&self) -> String {
+        shortened(format!("{}/{}", self.group, self.name))
+    }
+}
+
 impl AgentIdentity {
     /// The agent as such: equal for processes of one agent that different rules matched.
     pub fn key(&self) -> AgentKey {

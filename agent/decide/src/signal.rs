@@ -8,38 +8,45 @@ use hostler_common::{
     slot::SlotLease,
 };
 
-use crate::durations::BucketReadings;
+use crate::{durations::BucketReadings, identity::Kind};
 
 /// An agent, or one of the two accounts that belong to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// Its slot and generation, which are never given to two agents.
     pub id: SlotLease,
-    /// The name to show: a cgroup's path, or a program and its session.
+    /// The name to show: that of a cgroup, a program with its session, or what a rule says.
     pub name: Arc<str>,
-    /// What it is.
-    pub kind: AgentKind,
+    /// The agents that share a policy with it: a rule's group, a pod's namespace, a slice.
+    pub group: Arc<str>,
+    /// What it is to Hostler.
+    pub kind: Kind,
+    /// What makes it one agent.
+    pub source: AgentSource,
 }
 
-/// What an agent is made of.
+/// What makes processes one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AgentKind {
-    /// The processes of one v2 cgroup.
+pub enum AgentSource {
+    /// One v2 cgroup that holds them.
     Cgroup,
-    /// Processes in the root cgroup that run one program in one session.
+    /// One program that they run in one session, in the root cgroup.
     Program,
+    /// A rule.
+    Rule,
     /// All kernel threads.
     Kernel,
     /// What could not be attributed.
     Other,
 }
 
-impl AgentKind {
-    /// The kind in one lower-case word.
+impl AgentSource {
+    /// The source in one lower-case word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
             Self::Program => "program",
+            Self::Rule => "rule",
             Self::Kernel => "kernel",
             Self::Other => "other",
         }

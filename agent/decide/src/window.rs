@@ -10,8 +10,10 @@ use hostler_common::{
 
 use crate::{
     durations::Durations,
+    identity::Kind,
     signal::{
-        Agent, AgentKind, CpuReading, LedgerSignal, LossSignal, PairSignal, Reading, RunQueueSignal,
+        Agent, AgentSource, CpuReading, LedgerSignal, LossSignal, PairSignal, Reading,
+        RunQueueSignal,
     },
 };
 
@@ -253,7 +255,9 @@ impl Window {
         let agent = Agent {
             id,
             name: "[departed]".into(),
-            kind: AgentKind::Other,
+            group: "[departed]".into(),
+            kind: Kind::System,
+            source: AgentSource::Other,
         };
         let sum = self
             .agents
@@ -338,7 +342,9 @@ mod tests {
         Agent {
             id,
             name: format!("agent-{slot}-{generation}").into(),
-            kind: AgentKind::Cgroup,
+            group: "/".into(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
         }
     }
 

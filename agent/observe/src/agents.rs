@@ -6,7 +6,10 @@ use hostler_common::{
     ledger::STATES,
     slot::{KERNEL, OTHER, SlotLease},
 };
-use hostler_decide::signal::{Agent, AgentKind, RunQueueSignal};
+use hostler_decide::{
+    identity::{AgentKey, Kind},
+    signal::{Agent, AgentSource, RunQueueSignal},
+};
 
 use crate::programs::ProgramKey;
 
@@ -15,7 +18,7 @@ use crate::programs::ProgramKey;
 pub struct AgentPlace {
     /// The agent.
     pub agent: Agent,
-    /// Its cgroup's path, or its program and session in words.
+    /// Its cgroup's path, or in words what makes it one agent.
     pub place: String,
     /// Threads that it has now.
     pub threads: u32,
@@ -30,6 +33,8 @@ pub(crate) enum Origin {
     Cgroup(u64),
     /// A program in the root cgroup.
     Program(ProgramKey),
+    /// What a rule says.
+    Rule(AgentKey),
     /// One of the slots that belong to no agent.
     Slot(u32),
 }
@@ -62,9 +67,9 @@ impl Directory {
             entries: BTreeMap::new(),
             leases: BTreeMap::new(),
         };
-        for (slot, name, kind) in [
-            (OTHER, "[other]", AgentKind::Other),
-            (KERNEL, "[kernel]", AgentKind::Kernel),
+        for (slot, name, source) in [
+            (OTHER, "[other]", AgentSource::Other),
+            (KERNEL, "[kernel]", AgentSource::Kernel),
         ] {
             let id = SlotLease {
                 slot,
@@ -74,7 +79,9 @@ impl Directory {
                 Agent {
                     id,
                     name: name.into(),
-                    kind,
+                    group: name.into(),
+                    kind: Kind::System,
+                    source,
                 },
                 Origin::Slot(slot),
                 "",
@@ -120,6 +127,12 @@ impl Directory {
             .map(|(&lease, _)| lease)
     }
 
+    /// The path of a known cgroup below the root.
+    pub(crate) fn path_of_cgroup(&self, id: u64) -> Option<&str> {
+        let lease = self.leases.get(&Origin::Cgroup(id))?;
+        self.entries.get(lease).map(|entry| &*entry.path)
+    }
+
     /// The name of whoever holds a slot.
     pub(crate) fn name_of_slot(&self, slot: u32) -> Option<&str> {
         let lease = self.lease_of_slot(slot)?;
@@ -162,7 +175,9 @@ mod tests {
         Agent {
             id,
             name: "a".into(),
-            kind: AgentKind::Cgroup,
+            group: "/".into(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
         }
     }
 

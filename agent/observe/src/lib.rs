@@ -6,16 +6,19 @@
 
 mod agents;
 mod cgroups;
+mod claims;
 mod clock;
 mod cost;
 mod doctor;
 mod error;
+mod identities;
 mod mapped;
 mod names;
 mod observer;
 mod offsets;
 mod preflight;
 mod probes;
+mod process_files;
 mod processes;
 mod programs;
 mod reading;

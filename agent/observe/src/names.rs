@@ -9,6 +9,7 @@ mod cache;
 mod container_id;
 mod docker;
 mod folders;
+mod group;
 mod kubelet;
 mod pod;
 mod podman;
@@ -16,9 +17,11 @@ mod small_file;
 mod unit;
 mod workload;
 
+pub(crate) use unit::unit_of;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use hostler_decide::identity::{printable, shortened};
+use hostler_decide::identity::{Kind, printable, shortened};
 
 use self::{
     cache::Cache,
@@ -33,6 +36,11 @@ use self::{
 pub(crate) struct CgroupName {
     /// The name to show: printable, at most 200 characters.
     pub(crate) display: String,
+    /// The cgroups that share a policy with it: its pod's namespace, its container's runtime, its
+    /// slice, or the cgroup above it.
+    pub(crate) group: String,
+    /// What it is, as far as its place tells.
+    pub(crate) kind: Kind,
     /// The namespace of its pod, if that is known.
     pub(crate) pod_namespace: Option<Arc<str>>,
     /// The labels of its container or pod, if they are known.
@@ -87,7 +95,12 @@ impl Names {
         let name = found
             .as_ref()
             .map_or_else(|| workload.short_name(), |found| found.name.to_string());
+        let namespace = found
+            .as_ref()
+            .and_then(|found| found.pod_namespace.as_deref());
         CgroupName {
+            group: shortened(printable(&group::of(&workload, path, namespace))),
+            kind: group::kind_of(&workload, path, namespace),
             display: shortened(printable(&with_rest(name, workload.rest()))),
             pod_namespace: found.as_ref().and_then(|found| found.pod_namespace.clone()),
             labels: found.and_then(|found| found.labels),

@@ -6,8 +6,8 @@
 //! thread's state is read when its changes are seen already, so nobody is missed.
 
 mod cgroups;
+mod claims;
 mod leases;
-mod programs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,17 +20,21 @@ use hostler_common::{
     run_queue::cpu_view,
     slot::{KERNEL, SlotLease},
 };
-use hostler_decide::signal::{CpuReading, PairSignal, Reading};
+use hostler_decide::{
+    identity::Rules,
+    signal::{CpuReading, PairSignal, Reading},
+};
 
 use crate::{
     AgentPlace, ObserveError, ThreadSource,
     agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
+    claims::Claims,
     clock::now_ns,
+    identities::Identities,
     names::Names,
     preflight,
     probes::Probes,
-    programs::Programs,
     reading,
     slots::SlotBook,
     snapshot::Snapshot,
@@ -58,6 +62,8 @@ pub struct Options {
     pub pairs: bool,
     /// The shortest wait that counts as long, in ns.
     pub long_wait_ns: u64,
+    /// Which processes belong to which agent, before their cgroups say so.
+    pub rules: Rules,
     /// Where the list of threads comes from; the best that this kernel allows if not said.
     pub threads_from: Option<ThreadSource>,
 }
@@ -76,6 +82,7 @@ impl Default for Options {
             select: Box::new(|_| true),
             pairs: false,
             long_wait_ns: LONG_WAIT_NS,
+            rules: Rules::default(),
             threads_from: None,
         }
     }
@@ -87,7 +94,9 @@ pub struct Observer {
     snapshot: Snapshot,
     hierarchy: Hierarchy,
     directory: Directory,
-    programs: Programs,
+    claims: Claims,
+    /// None without rules.
+    identities: Option<Identities>,
     slots: SlotBook,
     names: Names,
     options: Options,
@@ -110,14 +119,17 @@ impl Observer {
             CpuView::All => cpu_view::ALL,
             CpuView::Selected => cpu_view::SELECTED,
         };
-        let probes = Probes::load(view, options.long_wait_ns)?;
-        let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy)?;
+        let identities = (!options.rules.is_empty()).then(|| Identities::by(options.rules.clone()));
+        let has_rules = identities.is_some();
+        let probes = Probes::load(view, options.long_wait_ns, has_rules)?;
+        let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy, has_rules)?;
         let mut observer = Self {
             probes,
             snapshot,
             hierarchy,
             directory: Directory::new(),
-            programs: Programs::default(),
+            claims: Claims::default(),
+            identities,
             slots: SlotBook::new(),
             names: Names::new(Path::new("/")),
             options,
@@ -129,7 +141,7 @@ impl Observer {
         observer.lend_slots();
         observer.probes.attach_lifecycle()?;
         observer.rescan_cgroups();
-        observer.refresh_programs()?;
+        observer.refresh_claims()?;
         observer.probes.attach_scheduler()?;
         observer.snapshot.threads()?;
         observer.beginning = observer.read()?;
@@ -146,7 +158,7 @@ impl Observer {
     /// Takes in who came and went, and reads all signals.
     pub fn read(&mut self) -> Result<Reading, ObserveError> {
         self.follow_events();
-        self.refresh_programs()?;
+        self.refresh_claims()?;
         self.refresh_names(now_ns());
         self.probes.log_warnings();
         let at_ns = now_ns();
@@ -165,7 +177,7 @@ impl Observer {
     /// The agents that have threads now, with how many.
     pub fn agents(&mut self) -> Result<Vec<AgentPlace>, ObserveError> {
         self.follow_events();
-        self.refresh_programs()?;
+        self.refresh_claims()?;
         let rows = self.snapshot.threads()?;
         let mut threads = BTreeMap::<SlotLease, (u32, BTreeSet<u32>)>::new();
         for row in &rows {
@@ -248,6 +260,7 @@ fn place(entry: &Entry) -> String {
                 key.program, key.session
             )
         }
+        Origin::Rule(key) => format!("rule's group {}", key.group),
         Origin::Slot(KERNEL) => "kernel threads".to_owned(),
         Origin::Slot(_) => "not attributed".to_owned(),
     }

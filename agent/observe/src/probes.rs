@@ -31,6 +31,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.
 /// is known.
 const LIFECYCLE: [&str; 3] = ["task_newtask", "cgroup_mkdir", "cgroup_rmdir"];
 
+/// Follows what processes run, which matters to rules only.
+const FOR_RULES: &str = "sched_process_exec";
+
 /// Programs that measure. Switches come first: a wake-up whose end is not seen would make a wait
 /// out of all that follows it.
 const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
@@ -46,12 +49,17 @@ pub(crate) struct Probes {
     events: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     ebpf: Ebpf,
+    has_rules: bool,
 }
 
 impl Probes {
     /// Loads all programs; nothing runs yet. `cpu_view` is one of
     /// [`hostler_common::run_queue::cpu_view`].
-    pub(crate) fn load(cpu_view: u32, long_wait_ns: u64) -> Result<Self, ObserveError> {
+    pub(crate) fn load(
+        cpu_view: u32,
+        long_wait_ns: u64,
+        has_rules: bool,
+    ) -> Result<Self, ObserveError> {
         let fields = offsets::resolve()?;
         let btf = Btf::from_sys_fs().map_err(|error| ObserveError::refused("the BTF", error))?;
         let cpus = possible_cpus();
@@ -62,13 +70,16 @@ impl Probes {
             .map_max_entries("CPUS", cpus);
         loader.override_global("CPU_VIEW", &cpu_view, true);
         loader.override_global("LONG_WAIT_NS", &long_wait_ns, true);
+        let rules = u32::from(has_rules);
+        loader.override_global("RULES", &rules, true);
         for (global, offset) in &fields {
             loader.override_global(global, offset, true);
         }
         let mut ebpf = loader
             .load(OBJECT)
             .map_err(|error| ObserveError::refused("the maps", in_full(&error)))?;
-        for name in LIFECYCLE.into_iter().chain(SCHEDULER) {
+        let for_rules = has_rules.then_some(FOR_RULES);
+        for name in LIFECYCLE.into_iter().chain(for_rules).chain(SCHEDULER) {
             program(&mut ebpf, name)?
                 .load(name, &btf)
                 .map_err(|error| refusal(name, &error))?;
@@ -83,12 +94,17 @@ impl Probes {
             warnings: EbpfLogger::init(&mut ebpf)
                 .map_err(|error| ObserveError::refused("the programs' log", in_full(&error)))?,
             ebpf,
+            has_rules,
         })
     }
 
     /// Attaches the programs that follow threads and cgroups.
     pub(crate) fn attach_lifecycle(&mut self) -> Result<(), ObserveError> {
-        self.attach(&LIFECYCLE)
+        self.attach(&LIFECYCLE)?;
+        if self.has_rules {
+            self.attach(&[FOR_RULES])?;
+        }
+        Ok(())
     }
 
     /// Attaches the programs that measure.
@@ -164,7 +180,7 @@ impl Probes {
         Some(SlotLease { slot, generation })
     }
 
-    /// Says whose a process in the root cgroup is; its threads look at their next change of state.
+    /// Says whose a process is; its threads look at their next change of state.
     pub(crate) fn lease_to_process(
         &mut self,
         tgid: u32,
@@ -174,7 +190,8 @@ impl Probes {
         let [low, high] = [&started_ticks[..4], &started_ticks[4..]].map(|half| {
             u32::from_ne_bytes(half.try_into().expect("a half of eight bytes is four"))
         });
-        let value = [process.lease.slot, process.lease.generation, low, high];
+        let ProcessLease { lease, claim, .. } = process;
+        let value = [lease.slot, lease.generation, low, high, claim, 0];
         self.process_slots()?.insert(tgid, value, 0)
     }
 
@@ -229,7 +246,7 @@ impl Probes {
         }
     }
 
-    fn process_slots(&mut self) -> Result<HashMap<&mut MapData, u32, [u32; 4]>, MapError> {
+    fn process_slots(&mut self) -> Result<HashMap<&mut MapData, u32, [u32; 6]>, MapError> {
         self.ebpf
             .map_mut("PROCESS_SLOTS")
             .expect("the object has PROCESS_SLOTS")

@@ -37,17 +37,19 @@ pub(crate) enum Snapshot {
 }
 
 impl Snapshot {
-    /// Makes the source that is asked for, or the best that this kernel allows.
+    /// Makes the source that is asked for, or the best that this kernel allows. `all_processes`
+    /// says whether [`Snapshot::processes`] lists those outside the root cgroup too.
     pub(crate) fn open(
         wanted: Option<ThreadSource>,
         probes: &Probes,
         hierarchy: &Hierarchy,
+        all_processes: bool,
     ) -> Result<Self, ObserveError> {
+        let files = ProcFiles::open(probes, hierarchy, all_processes)?;
         let reason = match wanted {
             Some(ThreadSource::Procfs) => "asked for".to_owned(),
-            _ => match TaskIterator::load(probes, hierarchy.root_id()) {
+            _ => match TaskIterator::load(probes, hierarchy.root_id(), all_processes) {
                 Ok(iterator) => {
-                    let files = ProcFiles::open(probes, hierarchy)?;
                     return Ok(Self::Iterator {
                         iterator,
                         files,
@@ -64,10 +66,7 @@ impl Snapshot {
                 "threads are listed from /proc, not by the task iterator"
             );
         }
-        Ok(Self::Procfs {
-            files: ProcFiles::open(probes, hierarchy)?,
-            reason,
-        })
+        Ok(Self::Procfs { files, reason })
     }
 
     /// Gives every thread a record and reports all of them.
@@ -91,11 +90,11 @@ impl Snapshot {
         }
     }
 
-    /// Reports the user processes in the root cgroup, one row each.
-    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+    /// Reports the user processes in the root cgroup, or wherever they are, one row each.
+    pub(crate) fn processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         match self {
-            Self::Iterator { iterator, .. } => iterator.root_processes(),
-            Self::Procfs { files, .. } => files.root_processes(),
+            Self::Iterator { iterator, .. } => iterator.processes(),
+            Self::Procfs { files, .. } => files.processes(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The options of each command.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use hostler_decide::identity::RawRule;
 
 use super::{
     agent_pattern::AgentPattern,
@@ -24,6 +25,7 @@ Examples:
 const AGENTS_EXAMPLES: &str = "\
 Examples:
   hostler agents                            all agents, the largest first
+  hostler agents --rule 'mcp=cmdline:mcp-server-(\\w+),agent:{1}'
   hostler agents --agent 'kubepods*' --csv  some of them, for a spreadsheet";
 
 const DOCTOR_EXAMPLES: &str = "\
@@ -38,6 +40,33 @@ The pattern must match the whole name or its last path component. `*` stands for
 '/' included, `?` for one, `[ab]` for one of these, `{x,y}` for either. A backslash is an ordinary \
 character, as it is in systemd's names. `hostler agents` lists the names.";
 
+const RULE_LONG_HELP: &str = "\
+Make an agent of the processes that match, as NAME=KEY:VALUE[,KEY:VALUE…]; may be given several \
+times
+
+A process matches if all these keys do: cgroup (glob of its v2 path), cmdline (regular expression), \
+comm (glob), env (VARIABLE=GLOB), uid, unit (glob of its systemd unit), pod_namespace (glob), \
+pod_label (LABEL=GLOB). The first rule that matches wins; children belong to their parent's agent \
+unless a rule says otherwise; of whom no rule says anything, the cgroup decides. `group` gives the \
+group if not NAME, `kind:system` says that it is a part of the host, and `agent` how the agents are \
+named, from {comm}, {pid}, {uid}, {unit}, {cgroup}, {env:VARIABLE} and captures of cmdline; \
+without it, each tree of processes is an agent. A comma in a value is written `\\,`.
+
+Example: --rule 'mcp=cmdline:mcp-server-(\\w+),agent:{1}'";
+
+const RULES_LONG_HELP: &str = "\
+Read more rules from a TOML file; those of --rule come first
+
+  [[rule]]
+  name = \"mcp\"
+  match.cmdline = 'mcp-server-(?P<server>\\w+)'
+  agent = \"{server}\"
+
+  [[rule]]
+  name = \"host\"
+  kind = \"system\"
+  match.unit = \"ssh.service\"";
+
 /// What holds for every command.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
@@ -48,6 +77,13 @@ pub(crate) struct GlobalArgs {
     /// When to use colours; `auto` also heeds the variable `NO_COLOR`
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub(crate) color: ColorWhen,
+    /// Make an agent of the processes that match, as NAME=KEY:VALUE[,KEY:VALUE…]
+    #[arg(long = "rule", global = true, value_name = "RULE", long_help = RULE_LONG_HELP)]
+    pub(crate) rules: Vec<RawRule>,
+    /// Read more rules from a TOML file; those of --rule come first
+    #[arg(long = "rules", global = true, value_name = "FILE", value_hint = ValueHint::FilePath,
+          long_help = RULES_LONG_HELP)]
+    pub(crate) rules_file: Option<PathBuf>,
     /// Where to find threads that are older than Hostler; the best source that works if not given
     #[arg(long, global = true, value_enum, value_name = "SOURCE", hide = true)]
     pub(crate) threads_from: Option<ThreadsFrom>,
@@ -207,6 +243,8 @@ pub(crate) enum GroupBy {
     /// One agent
     #[default]
     Agent,
+    /// The agents of one group: a rule's, a pod's namespace, a slice
+    Group,
     /// One CPU
     Cpu,
     /// One NUMA node

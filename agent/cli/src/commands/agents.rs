@@ -29,7 +29,9 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
 fn line(place: AgentPlace) -> AgentLine {
     AgentLine {
         name: place.agent.name.to_string(),
+        group: place.agent.group.to_string(),
         kind: place.agent.kind,
+        source: place.agent.source,
         threads: place.threads.into(),
         processes: place.processes.into(),
         slot: place.agent.id,

@@ -1,4 +1,4 @@
-//! `hostler trace runq`: how long agents, CPUs or nodes waited for a CPU, as histograms.
+//! `hostler trace runq`: how long agents, groups, CPUs or nodes waited for a CPU, as histograms.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
 fn options(args: &RunqArgs) -> Options {
     let patterns = args.agents.clone();
     let cpu_view = match args.group_by {
-        GroupBy::Agent => CpuView::Off,
+        GroupBy::Agent | GroupBy::Group => CpuView::Off,
         GroupBy::Cpu | GroupBy::Node if patterns.is_empty() => CpuView::All,
         GroupBy::Cpu | GroupBy::Node => CpuView::Selected,
     };
@@ -56,17 +56,31 @@ fn options(args: &RunqArgs) -> Options {
 }
 
 fn rows(args: &RunqArgs, window: &Window, nodes: &BTreeMap<u32, u32>) -> Vec<Row> {
+    let row = |name, window| Row {
+        agent: None,
+        name,
+        window,
+    };
     let by_number = |word: &str, windows: BTreeMap<u32, RunQueueWindow>| {
-        let row = |(number, window)| Row {
-            id: None,
-            name: format!("{word} {number}"),
-            kind: None,
-            window,
-        };
-        windows.into_iter().map(row).collect()
+        let windows = windows.into_iter();
+        windows
+            .map(|(number, window)| row(format!("{word} {number}"), window))
+            .collect()
     };
     match args.group_by {
         GroupBy::Agent => agent_rows(window, &args.agents),
+        GroupBy::Group => {
+            let mut sums = BTreeMap::<String, RunQueueWindow>::new();
+            for agent in agent_rows(window, &args.agents) {
+                let group = agent
+                    .agent
+                    .map_or(agent.name, |agent| agent.group.to_string());
+                sums.entry(group).or_default().add(&agent.window);
+            }
+            sums.into_iter()
+                .map(|(name, window)| row(name, window))
+                .collect()
+        }
         GroupBy::Cpu => by_number("cpu", window.cpus.clone()),
         GroupBy::Node => {
             let mut sums = BTreeMap::<u32, RunQueueWindow>::new();

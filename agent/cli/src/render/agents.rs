@@ -21,20 +21,26 @@ struct ListJson<'a> {
 #[derive(Serialize)]
 struct LineJson<'a> {
     name: &'a str,
-    /// `cgroup`, `program`, `kernel` or `other`.
+    /// The agents that share a policy with it.
+    group: &'a str,
+    /// `agent` or `system`.
     kind: &'static str,
+    /// What makes it one agent: `cgroup`, `program`, `rule`, `kernel` or `other`.
+    source: &'static str,
     threads: u64,
     processes: u64,
     slot: u32,
     /// How often the slot was given; 0 for the slots that belong to no agent.
     generation: u32,
-    /// The cgroup's path below the cgroup root, or the program's file.
+    /// The cgroup's path below the cgroup root, or what else makes it one agent.
     place: &'a str,
 }
 
-const TITLES: [&str; 7] = [
+const TITLES: [&str; 9] = [
     "name",
+    "group",
     "kind",
+    "source",
     "threads",
     "processes",
     "slot",
@@ -49,16 +55,18 @@ pub(crate) fn agents_text(agents: &[AgentLine], width: usize, color: bool) -> St
     }
     let mut table = Table::new(&[
         Column::name("NAME"),
+        Column::name("GROUP").expendable(3),
         Column::word("KIND"),
         Column::number("THREADS"),
         Column::number("PROCESSES").expendable(2),
         Column::number("SLOT").expendable(1),
-        Column::name("CGROUP OR PROGRAM"),
+        Column::name("WHAT IT IS"),
     ]);
     for agent in in_order(agents) {
         table.add([
             agent.name.clone(),
-            agent.kind.as_str().to_owned(),
+            agent.group.clone(),
+            agent.kind.to_string(),
             count(agent.threads),
             count(agent.processes),
             agent.slot.slot.to_string(),
@@ -72,7 +80,9 @@ pub(crate) fn agents_text(agents: &[AgentLine], width: usize, color: bool) -> St
 pub(crate) fn agents_json(agents: &[AgentLine]) -> String {
     let lines = in_order(agents).into_iter().map(|agent| LineJson {
         name: &agent.name,
+        group: &agent.group,
         kind: agent.kind.as_str(),
+        source: agent.source.as_str(),
         threads: agent.threads,
         processes: agent.processes,
         slot: agent.slot.slot,
@@ -90,7 +100,9 @@ pub(crate) fn agents_csv(agents: &[AgentLine]) -> String {
     let rows = in_order(agents).into_iter().map(|agent| {
         [
             agent.name.clone(),
-            agent.kind.as_str().to_owned(),
+            agent.group.clone(),
+            agent.kind.to_string(),
+            agent.source.as_str().to_owned(),
             agent.threads.to_string(),
             agent.processes.to_string(),
             agent.slot.slot.to_string(),
@@ -116,14 +128,16 @@ fn in_order(agents: &[AgentLine]) -> Vec<&AgentLine> {
 mod tests {
     use expect_test::expect;
     use hostler_common::slot::SlotLease;
-    use hostler_decide::signal::AgentKind;
+    use hostler_decide::{identity::Kind, signal::AgentSource};
 
     use super::*;
 
     fn agents() -> Vec<AgentLine> {
-        let line = |name: &str, kind, threads, slot, place: &str| AgentLine {
+        let line = |name: &str, source, threads, slot, place: &str| AgentLine {
             name: name.to_owned(),
-            kind,
+            group: "agents".to_owned(),
+            kind: Kind::Agent,
+            source,
             threads,
             processes: threads / 4,
             slot: SlotLease {
@@ -136,15 +150,15 @@ mod tests {
         vec![
             line(
                 "python3 (session 812)",
-                AgentKind::Program,
+                AgentSource::Program,
                 12,
                 131,
                 "/usr/bin/python3.11",
             ),
-            line(pod, AgentKind::Cgroup, 1_234, 130, pod),
+            line(pod, AgentSource::Cgroup, 1_234, 130, pod),
             line(
                 "evil\u{1b}[2J\n",
-                AgentKind::Program,
+                AgentSource::Program,
                 12,
                 132,
                 "/tmp/evil\u{1b}[2J",
@@ -155,17 +169,17 @@ mod tests {
     #[test]
     fn the_list_fits_the_terminal() {
         expect![[r#"
-            NAME                         KIND     THREADS  SLOT  CGROUP OR PROGRAM
-            /kubepod…od-3f2a/agent-0017  cgroup     1,234   130  /kubepod…od-3f2a/agent-0017
-            evil\u{1b}[2J\n              program       12   132  /tmp/evil\u{1b}[2J
-            python3 (session 812)        program       12   131  /usr/bin/python3.11
+            NAME                          KIND   THREADS  SLOT  WHAT IT IS
+            /kubepods…od-3f2a/agent-0017  agent    1,234   130  /kubepods…od-3f2a/agent-0017
+            evil\u{1b}[2J\n               agent       12   132  /tmp/evil\u{1b}[2J
+            python3 (session 812)         agent       12   131  /usr/bin/python3.11
         "#]]
         .assert_eq(&agents_text(&agents(), 80, false));
         expect![[r#"
-            NAME                                       KIND     THREADS  PROCESSES  SLOT  CGROUP OR PROGRAM
-            /kubepods.sli…e.slice/pod-3f2a/agent-0017  cgroup     1,234        308   130  /kubepods.sli…le.slice/pod-3f2a/agent-0017
-            evil\u{1b}[2J\n                            program       12          3   132  /tmp/evil\u{1b}[2J
-            python3 (session 812)                      program       12          3   131  /usr/bin/python3.11
+            NAME                                    GROUP   KIND   THREADS  PROCESSES  SLOT  WHAT IT IS
+            /kubepods.sl…slice/pod-3f2a/agent-0017  agents  agent    1,234        308   130  /kubepods.sl….slice/pod-3f2a/agent-0017
+            evil\u{1b}[2J\n                         agents  agent       12          3   132  /tmp/evil\u{1b}[2J
+            python3 (session 812)                   agents  agent       12          3   131  /usr/bin/python3.11
         "#]].assert_eq(&agents_text(&agents(), 120, false));
     }
 
@@ -177,13 +191,13 @@ mod tests {
     #[test]
     fn machines_get_each_name_in_full() {
         expect![[r#"
-            {"report":"agents","agents":[{"name":"/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017","kind":"cgroup","threads":1234,"processes":308,"slot":130,"generation":1,"place":"/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017"},{"name":"evil\u001b[2J\n","kind":"program","threads":12,"processes":3,"slot":132,"generation":1,"place":"/tmp/evil\u001b[2J"},{"name":"python3 (session 812)","kind":"program","threads":12,"processes":3,"slot":131,"generation":1,"place":"/usr/bin/python3.11"}]}
+            {"report":"agents","agents":[{"name":"/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017","group":"agents","kind":"agent","source":"cgroup","threads":1234,"processes":308,"slot":130,"generation":1,"place":"/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017"},{"name":"evil\u001b[2J\n","group":"agents","kind":"agent","source":"program","threads":12,"processes":3,"slot":132,"generation":1,"place":"/tmp/evil\u001b[2J"},{"name":"python3 (session 812)","group":"agents","kind":"agent","source":"program","threads":12,"processes":3,"slot":131,"generation":1,"place":"/usr/bin/python3.11"}]}
         "#]].assert_eq(&agents_json(&agents()));
         expect![[r#"
-            name,kind,threads,processes,slot,generation,place
-            /kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017,cgroup,1234,308,130,1,/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017
-            evil\u{1b}[2J\n,program,12,3,132,1,/tmp/evil\u{1b}[2J
-            python3 (session 812),program,12,3,131,1,/usr/bin/python3.11
+            name,group,kind,source,threads,processes,slot,generation,place
+            /kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017,agents,agent,cgroup,1234,308,130,1,/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017
+            evil\u{1b}[2J\n,agents,agent,program,12,3,132,1,/tmp/evil\u{1b}[2J
+            python3 (session 812),agents,agent,program,12,3,131,1,/usr/bin/python3.11
         "#]].assert_eq(&agents_csv(&agents()));
     }
 }

@@ -92,10 +92,12 @@ fn table(report: &RunqReport, screen: Screen) -> Table {
     let ranking = report.ranking(screen.rows.saturating_sub(OTHER_LINES).max(1));
     let length_ns = report.length_ns();
     for Row {
-        name, kind, window, ..
+        name,
+        agent,
+        window,
     } in ranking.shown
     {
-        let kind = kind.map_or("", |kind| kind.as_str());
+        let kind = agent.as_ref().map_or("", |agent| agent.kind.as_str());
         table.add(cells(name.clone(), kind, window, length_ns));
     }
     if let Some(others) = &ranking.others {
@@ -198,13 +200,13 @@ mod tests {
             24,
             &expect![[r#"
                 stable-7 · 4,462 agents, 6 busy · waited 55.5 s in the last 10.0 s · Linux 6.1.0-25-cloud-amd64
-                AGENT                                 KIND     WAITS/s      P50      P99      MAX  WAIT %  CPU %  SWITCH/s  1µs  1ms  1s
-                /kubepods.s…lice/pod-3f2a/agent-0017  cgroup    11,850  49.2 µs  6.82 ms  83.9 ms     457    129    11,850  ▁▂█▃▁▁▁▁▁
-                /kubepods.s…/pod-77b1/mcp-filesystem  cgroup     153 k  4.61 µs  32.8 µs  2.10 ms    89.9  1,853     153 k  ██▁▁▁▁
-                kernel threads                        kernel     6,750  2.30 µs   164 µs  2.10 ms     4.5   79.0     6,750  █▂▁▁▁▁
-                python3 (session 812)                 program      541  10.2 µs  1.05 ms  4.19 ms     3.0    5.8       541  ▂█▂▁▁▁
-                /evil\u{1b}[2J\nagent                 cgroup       1.5   852 µs  1.57 ms  1.57 ms     0.1    0.0       1.5      █▃
-                other                                 other        1.5  3.07 µs  5.63 µs  5.63 µs     0.0    0.0       1.5  █▂
+                AGENT                                   KIND   WAITS/s      P50      P99      MAX  WAIT %  CPU %  SWITCH/s  1µs  1ms  1s
+                /kubepods.sl…slice/pod-3f2a/agent-0017  agent   11,850  49.2 µs  6.82 ms  83.9 ms     457    129    11,850  ▁▂█▃▁▁▁▁▁
+                /kubepods.sl…e/pod-77b1/mcp-filesystem  agent    153 k  4.61 µs  32.8 µs  2.10 ms    89.9  1,853     153 k  ██▁▁▁▁
+                kernel threads                          agent    6,750  2.30 µs   164 µs  2.10 ms     4.5   79.0     6,750  █▂▁▁▁▁
+                python3 (session 812)                   agent      541  10.2 µs  1.05 ms  4.19 ms     3.0    5.8       541  ▂█▂▁▁▁
+                /evil\u{1b}[2J\nagent                   agent      1.5   852 µs  1.57 ms  1.57 ms     0.1    0.0       1.5      █▃
+                other                                   agent      1.5  3.07 µs  5.63 µs  5.63 µs     0.0    0.0       1.5  █▂
                 Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time was charged to parents until new processes wer…
             "#]],
         );
@@ -217,10 +219,10 @@ mod tests {
             7,
             &expect![[r#"
                 stable-7 · 4,462 agents, 6 busy · waited 55.5 s in the last 10.0 s · Linux 6.1.0-25-cloud-amd64
-                AGENT                        KIND    WAITS/s      P50      P99      MAX  WAIT %  CPU %  1µs  1ms  1s
-                /kubepod…od-3f2a/agent-0017  cgroup   11,850  49.2 µs  6.82 ms  83.9 ms     457    129  ▁▂█▃▁▁▁▁▁
-                /kubepod…7b1/mcp-filesystem  cgroup    153 k  4.61 µs  32.8 µs  2.10 ms    89.9  1,853  ██▁▁▁▁
-                kernel threads               kernel    6,750  2.30 µs   164 µs  2.10 ms     4.5   79.0  █▂▁▁▁▁
+                AGENT                         KIND   WAITS/s      P50      P99      MAX  WAIT %  CPU %  1µs  1ms  1s
+                /kubepods…od-3f2a/agent-0017  agent   11,850  49.2 µs  6.82 ms  83.9 ms     457    129  ▁▂█▃▁▁▁▁▁
+                /kubepods…7b1/mcp-filesystem  agent    153 k  4.61 µs  32.8 µs  2.10 ms    89.9  1,853  ██▁▁▁▁
+                kernel threads                agent    6,750  2.30 µs   164 µs  2.10 ms     4.5   79.0  █▂▁▁▁▁
                 … and 3 more agents                      544  10.2 µs  1.05 ms  4.19 ms     3.1    5.8  ▂█▂▁▁▁
                 Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time was charged to parents unt…
             "#]],

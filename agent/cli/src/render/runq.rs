@@ -67,7 +67,8 @@ fn headline(report: &RunqReport, paint: Paint) -> String {
 
 /// The numbers of one row in words, and its histogram.
 fn block(row: &Row, width: usize, paint: Paint) -> String {
-    let kind = row.kind.map_or("", |kind| kind.as_str());
+    let source = row.agent.as_ref().map(|agent| agent.source);
+    let kind = source.map_or("", |source| source.as_str());
     let room = width.saturating_sub(kind.len() + 2).max(16);
     let name = printable(&row.name);
     let title = format!(

@@ -16,7 +16,7 @@ use super::{losses::LossesJson, machine::json_line};
 struct ReportJson<'a> {
     /// Always `runq`.
     report: &'static str,
-    /// `agent`, `cpu` or `node`.
+    /// `agent`, `group`, `cpu` or `node`.
     group_by: &'static str,
     /// The window, in ns of the monotonic clock.
     from_ns: u64,
@@ -31,10 +31,13 @@ struct ReportJson<'a> {
 #[derive(Serialize)]
 struct RowJson<'a> {
     name: &'a str,
-    /// `cgroup`, `program`, `kernel`, `other`, or null for CPUs and nodes.
+    /// The agents that share a policy with it; this and the next ones are null for what is no agent.
+    group: Option<&'a str>,
+    /// `agent` or `system`.
     kind: Option<&'static str>,
-    /// With `generation`, what tells apart agents that had one name after the other; null for CPUs
-    /// and nodes.
+    /// What makes it one agent: `cgroup`, `program`, `rule`, `kernel` or `other`.
+    source: Option<&'static str>,
+    /// With `generation`, what tells apart agents that had one name after the other.
     slot: Option<u32>,
     generation: Option<u32>,
     #[serde(flatten)]
@@ -85,6 +88,7 @@ pub(crate) fn runq_json(report: &RunqReport, top: Option<usize>) -> String {
         report: "runq",
         group_by: match report.group_by {
             GroupBy::Agent => "agent",
+            GroupBy::Group => "group",
             GroupBy::Cpu => "cpu",
             GroupBy::Node => "node",
         },
@@ -98,11 +102,14 @@ pub(crate) fn runq_json(report: &RunqReport, top: Option<usize>) -> String {
 
 impl<'a> From<&'a Row> for RowJson<'a> {
     fn from(row: &'a Row) -> Self {
+        let agent = row.agent.as_ref();
         Self {
             name: &row.name,
-            kind: row.kind.map(hostler_decide::signal::AgentKind::as_str),
-            slot: row.id.map(|id| id.slot),
-            generation: row.id.map(|id| id.generation),
+            group: agent.map(|agent| &*agent.group),
+            kind: agent.map(|agent| agent.kind.as_str()),
+            source: agent.map(|agent| agent.source.as_str()),
+            slot: agent.map(|agent| agent.id.slot),
+            generation: agent.map(|agent| agent.id.generation),
             window: (&row.window).into(),
         }
     }
@@ -169,7 +176,7 @@ mod tests {
         report.rows.truncate(1);
         report.rows[0].window = samples::window(16, 17, 1_000);
         expect![[r#"
-            {"report":"runq","group_by":"agent","from_ns":5000000000,"to_ns":15000000000,"rows":[{"name":"other","kind":"other","slot":null,"generation":null,"waits":30,"waits_woken":15,"waits_preempted":15,"wait_ns":1023360,"wait_woken_ns":15744,"wait_preempted_ns":1007616,"wait_p50_ns":1920,"wait_p90_ns":98304,"wait_p99_ns":122880,"wait_max_ns":122880,"on_cpu_ns":1417216,"voluntary_switches":15,"involuntary_switches":15,"buckets":[{"start_ns":512,"end_ns":576,"woken":1,"preempted":0},{"start_ns":576,"end_ns":640,"woken":1,"preempted":0},{"start_ns":640,"end_ns":704,"woken":1,"preempted":0},{"start_ns":704,"end_ns":768,"woken":1,"preempted":0},{"start_ns":768,"end_ns":832,"woken":1,"preempted":0},{"start_ns":832,"end_ns":896,"woken":1,"preempted":0},{"start_ns":896,"end_ns":960,"woken":1,"preempted":0},{"start_ns":960,"end_ns":1024,"woken":1,"preempted":0},{"start_ns":1024,"end_ns":1152,"woken":1,"preempted":0},{"start_ns":1152,"end_ns":1280,"woken":1,"preempted":0},{"start_ns":1280,"end_ns":1408,"woken":1,"preempted":0},{"start_ns":1408,"end_ns":1536,"woken":1,"preempted":0},{"start_ns":1536,"end_ns":1664,"woken":1,"preempted":0},{"start_ns":1664,"end_ns":1792,"woken":1,"preempted":0},{"start_ns":1792,"end_ns":1920,"woken":1,"preempted":0},{"start_ns":32768,"end_ns":36864,"woken":0,"preempted":1},{"start_ns":36864,"end_ns":40960,"woken":0,"preempted":1},{"start_ns":40960,"end_ns":45056,"woken":0,"preempted":1},{"start_ns":45056,"end_ns":49152,"woken":0,"preempted":1},{"start_ns":49152,"end_ns":53248,"woken":0,"preempted":1},{"start_ns":53248,"end_ns":57344,"woken":0,"preempted":1},{"start_ns":57344,"end_ns":61440,"woken":0,"preempted":1},{"start_ns":61440,"end_ns":65536,"woken":0,"preempted":1},{"start_ns":65536,"end_ns":73728,"woken":0,"preempted":1},{"start_ns":73728,"end_ns":81920,"woken":0,"preempted":1},{"start_ns":81920,"end_ns":90112,"woken":0,"preempted":1},{"start_ns":90112,"end_ns":98304,"woken":0,"preempted":1},{"start_ns":98304,"end_ns":106496,"woken":0,"preempted":1},{"start_ns":106496,"end_ns":114688,"woken":0,"preempted":1},{"start_ns":114688,"end_ns":122880,"woken":0,"preempted":1}]}],"others":null,"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":3,"provisional_ns":1200000000,"pairs_not_counted":0}}
+            {"report":"runq","group_by":"agent","from_ns":5000000000,"to_ns":15000000000,"rows":[{"name":"other","group":"agents","kind":"agent","source":"other","slot":200,"generation":1,"waits":30,"waits_woken":15,"waits_preempted":15,"wait_ns":1023360,"wait_woken_ns":15744,"wait_preempted_ns":1007616,"wait_p50_ns":1920,"wait_p90_ns":98304,"wait_p99_ns":122880,"wait_max_ns":122880,"on_cpu_ns":1417216,"voluntary_switches":15,"involuntary_switches":15,"buckets":[{"start_ns":512,"end_ns":576,"woken":1,"preempted":0},{"start_ns":576,"end_ns":640,"woken":1,"preempted":0},{"start_ns":640,"end_ns":704,"woken":1,"preempted":0},{"start_ns":704,"end_ns":768,"woken":1,"preempted":0},{"start_ns":768,"end_ns":832,"woken":1,"preempted":0},{"start_ns":832,"end_ns":896,"woken":1,"preempted":0},{"start_ns":896,"end_ns":960,"woken":1,"preempted":0},{"start_ns":960,"end_ns":1024,"woken":1,"preempted":0},{"start_ns":1024,"end_ns":1152,"woken":1,"preempted":0},{"start_ns":1152,"end_ns":1280,"woken":1,"preempted":0},{"start_ns":1280,"end_ns":1408,"woken":1,"preempted":0},{"start_ns":1408,"end_ns":1536,"woken":1,"preempted":0},{"start_ns":1536,"end_ns":1664,"woken":1,"preempted":0},{"start_ns":1664,"end_ns":1792,"woken":1,"preempted":0},{"start_ns":1792,"end_ns":1920,"woken":1,"preempted":0},{"start_ns":32768,"end_ns":36864,"woken":0,"preempted":1},{"start_ns":36864,"end_ns":40960,"woken":0,"preempted":1},{"start_ns":40960,"end_ns":45056,"woken":0,"preempted":1},{"start_ns":45056,"end_ns":49152,"woken":0,"preempted":1},{"start_ns":49152,"end_ns":53248,"woken":0,"preempted":1},{"start_ns":53248,"end_ns":57344,"woken":0,"preempted":1},{"start_ns":57344,"end_ns":61440,"woken":0,"preempted":1},{"start_ns":61440,"end_ns":65536,"woken":0,"preempted":1},{"start_ns":65536,"end_ns":73728,"woken":0,"preempted":1},{"start_ns":73728,"end_ns":81920,"woken":0,"preempted":1},{"start_ns":81920,"end_ns":90112,"woken":0,"preempted":1},{"start_ns":90112,"end_ns":98304,"woken":0,"preempted":1},{"start_ns":98304,"end_ns":106496,"woken":0,"preempted":1},{"start_ns":106496,"end_ns":114688,"woken":0,"preempted":1},{"start_ns":114688,"end_ns":122880,"woken":0,"preempted":1}]}],"others":null,"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":3,"provisional_ns":1200000000,"pairs_not_counted":0}}
         "#]].assert_eq(&runq_json(&report, None));
     }
 

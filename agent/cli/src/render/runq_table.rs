@@ -42,11 +42,13 @@ pub(super) fn lines(
     table.lines(width, paint)
 }
 
-/// `agent`, `CPU` or `node`, in the number that fits `count`.
+/// `agent`, `group`, `CPU` or `node`, in the number that fits `count`.
 pub(super) fn noun(group_by: GroupBy, count: usize) -> &'static str {
     match (group_by, count) {
         (GroupBy::Agent, 1) => "agent",
         (GroupBy::Agent, _) => "agents",
+        (GroupBy::Group, 1) => "group",
+        (GroupBy::Group, _) => "groups",
         (GroupBy::Cpu, 1) => "CPU",
         (GroupBy::Cpu, _) => "CPUs",
         (GroupBy::Node, 1) => "node",
@@ -62,6 +64,7 @@ pub(super) fn others_name(others: &Others, group_by: GroupBy) -> String {
 fn title(group_by: GroupBy) -> &'static str {
     match group_by {
         GroupBy::Agent => "AGENT",
+        GroupBy::Group => "GROUP",
         GroupBy::Cpu => "CPU",
         GroupBy::Node => "NODE",
     }

@@ -3,10 +3,12 @@
 use hostler_common::{
     histogram::{BUCKETS, bucket_of},
     ledger::state,
+    slot::SlotLease,
 };
 use hostler_decide::{
     durations::{BucketReadings, Durations},
-    signal::{AgentKind, LossSignal},
+    identity::Kind,
+    signal::{Agent, AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
 };
 
@@ -66,10 +68,18 @@ fn sum_ns(durations: &Durations) -> u64 {
 
 /// Ten seconds of a host with six agents, one of which chose a name to deceive.
 pub(super) fn report() -> RunqReport {
-    let row = |name: &str, kind, window| Row {
-        id: None,
+    let row = |name: &str, source, window| Row {
+        agent: Some(Agent {
+            id: SlotLease {
+                slot: 200,
+                generation: 1,
+            },
+            name: name.into(),
+            group: "agents".into(),
+            kind: Kind::Agent,
+            source,
+        }),
         name: name.to_owned(),
-        kind: Some(kind),
         window,
     };
     RunqReport {
@@ -77,30 +87,30 @@ pub(super) fn report() -> RunqReport {
         to_ns: 15_000_000_000,
         group_by: GroupBy::Agent,
         rows: vec![
-            row("other", AgentKind::Other, window(31, 0, 3_000)),
+            row("other", AgentSource::Other, window(31, 0, 3_000)),
             row(
                 "/kubepods.slice/kubepods-burstable.slice/pod-3f2a/agent-0017",
-                AgentKind::Cgroup,
+                AgentSource::Cgroup,
                 window(84_211, 9_120, 41_000),
             ),
             row(
                 "/kubepods.slice/kubepods-burstable.slice/pod-77b1/mcp-filesystem",
-                AgentKind::Cgroup,
+                AgentSource::Cgroup,
                 window(1_204_000, 90, 4_100),
             ),
             row(
                 "python3 (session 812)",
-                AgentKind::Program,
+                AgentSource::Program,
                 window(4_021, 311, 9_000),
             ),
             row(
                 "kernel threads",
-                AgentKind::Kernel,
+                AgentSource::Kernel,
                 window(52_002, 1_200, 2_100),
             ),
             row(
                 "/evil\u{1b}[2J\nagent",
-                AgentKind::Cgroup,
+                AgentSource::Cgroup,
                 window(17, 3, 800_000),
             ),
         ],

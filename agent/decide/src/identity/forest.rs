@@ -14,7 +14,7 @@ impl<'facts> Forest<'facts> {
     /// Makes trees of a snapshot. It need not be consistent, since processes come and go while it
     /// is taken: of two processes with one id the later counts, a parent that is younger than its
     /// child is another process that got the id, and a circle is cut.
-    pub(super) fn new(snapshot: &'facts [ProcessFacts]) -> Self {
+    pub(super) fn new(snapshot: impl IntoIterator<Item = &'facts ProcessFacts>) -> Self {
         let mut processes: BTreeMap<u32, &ProcessFacts> = BTreeMap::new();
         for facts in snapshot {
             let latest = processes.entry(facts.pid).or_insert(facts);

@@ -54,7 +54,10 @@ impl Rules {
 
     /// Which agent each process belongs to, by process id. Processes of which the rules say
     /// nothing are left out. The order of the snapshot does not matter.
-    pub fn identify(&self, snapshot: &[ProcessFacts]) -> BTreeMap<u32, AgentIdentity> {
+    pub fn identify<'facts>(
+        &self,
+        snapshot: impl IntoIterator<Item = &'facts ProcessFacts>,
+    ) -> BTreeMap<u32, AgentIdentity> {
         self.identify_after(&Identified::default(), snapshot)
             .agents()
             .map(|(pid, agent)| (pid, agent.clone()))
@@ -65,7 +68,11 @@ impl Rules {
     /// inherited its agent keeps it when its parent goes, a tree keeps its name when its first
     /// process goes, and a process whose facts are unchanged is not matched again. What other rules
     /// said of the snapshot before is not used.
-    pub fn identify_after(&self, before: &Identified, snapshot: &[ProcessFacts]) -> Identified {
+    pub fn identify_after<'facts>(
+        &self,
+        before: &Identified,
+        snapshot: impl IntoIterator<Item = &'facts ProcessFacts>,
+    ) -> Identified {
         let mut now = Identified::by(&self.0);
         if !before.is_by(&self.0) {
             return self.identify_after(&now, snapshot);

@@ -26,13 +26,6 @@ impl Unit<'_> {
 
 /// The innermost service or scope of a path, as systemd writes it: also the scope that a container
 /// lives in.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for rules that match units, which are not wired yet"
-    )
-)]
 pub(crate) fn unit_of(path: &str) -> Option<&str> {
     innermost_unit(path).map(|unit| unit.written)
 }

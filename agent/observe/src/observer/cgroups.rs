@@ -7,7 +7,6 @@ use hostler_common::{
     event::{CgroupEvent, kind},
     slot::OTHER,
 };
-use hostler_decide::signal::AgentKind;
 
 use super::Observer;
 use crate::{agents::Origin, clock::now_ns};
@@ -65,7 +64,7 @@ impl Observer {
                 let name = name.trim_start_matches('/');
                 if event.lease.slot != OTHER {
                     self.slots.given(event.lease.slot);
-                    self.enter(event.lease, name, AgentKind::Cgroup, origin);
+                    self.enter_cgroup(event.lease, name, event.cgroup_id);
                 } else if self.hierarchy.id_at(name) == Some(event.cgroup_id) {
                     // The kernel's queue was empty; its threads look again until they find this.
                     self.lease_to_cgroup(event.cgroup_id, name);
@@ -131,16 +130,14 @@ impl Observer {
         if let Some(lease) = self.probes.lease_of_cgroup(cgroup_id) {
             // The kernel side was first, and its event was lost or is still to come.
             self.slots.given(lease.slot);
-            self.enter(lease, path, AgentKind::Cgroup, Origin::Cgroup(cgroup_id));
+            self.enter_cgroup(lease, path, cgroup_id);
             return;
         }
         let Some(lease) = self.new_lease(path) else {
             return;
         };
         match self.probes.lease_to_cgroup(cgroup_id, lease) {
-            Ok(true) => {
-                self.enter(lease, path, AgentKind::Cgroup, Origin::Cgroup(cgroup_id));
-            }
+            Ok(true) => self.enter_cgroup(lease, path, cgroup_id),
             Ok(false) => self.slots.free(lease.slot),
             Err(error) => {
                 tracing::debug!(cgroup_id, %error, "a cgroup's slot could not be stored");

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 
 use hostler_common::slot::{KERNEL, OTHER, SlotLease};
-use hostler_decide::signal::{Agent, AgentKind};
+use hostler_decide::{
+    identity::Kind,
+    signal::{Agent, AgentSource},
+};
 
 use super::{NAMING_NS, Observer};
-use crate::{agents::Origin, clock::now_ns, processes::ThreadRow, reading};
+use crate::{
+    agents::Origin, claims::Claim, clock::now_ns, names::CgroupName, processes::ThreadRow, reading,
+};
 
 impl Observer {
     /// A slot, under a new generation, for an agent that user space has found.
@@ -30,8 +35,46 @@ impl Observer {
         Some(SlotLease { slot, generation })
     }
 
-    /// `what` is a cgroup's path, or a program with its session.
-    pub(super) fn enter(&mut self, lease: SlotLease, what: &str, kind: AgentKind, origin: Origin) {
+    pub(super) fn enter_cgroup(&mut self, lease: SlotLease, path: &str, cgroup_id: u64) {
+        let CgroupName {
+            display,
+            group,
+            kind,
+            ..
+        } = self.names.of_cgroup(path, now_ns());
+        let agent = Agent {
+            id: lease,
+            name: display.into(),
+            group: group.into(),
+            kind,
+            source: AgentSource::Cgroup,
+        };
+        self.enter(agent, path, Origin::Cgroup(cgroup_id));
+    }
+
+    /// Enters what is an agent although it is no cgroup of its own. What sits in the root cgroup
+    /// is taken for a part of the host until a rule says otherwise: nothing else tells it.
+    pub(super) fn enter_claim(&mut self, lease: SlotLease, claim: &Claim, origin: Origin) {
+        let (name, group, kind, source) = match claim {
+            Claim::Cgroup => return,
+            Claim::Program(key) => {
+                let program = AgentSource::Program;
+                (key.to_string(), "/".into(), Kind::System, program)
+            }
+            Claim::Rule(key, kind) => (key.display(), key.group.clone(), *kind, AgentSource::Rule),
+        };
+        let agent = Agent {
+            id: lease,
+            name: name.into(),
+            group,
+            kind,
+            source,
+        };
+        self.enter(agent, "", origin);
+    }
+
+    fn enter(&mut self, agent: Agent, path: &str, origin: Origin) {
+        let lease = agent.id;
         if let Some(older) = self
             .directory
             .lease_of(&origin)
@@ -40,22 +83,12 @@ impl Observer {
             // Kernel and user space gave it a slot each; the kernel's is the one in use.
             self.slots.rest(older.slot, now_ns());
         }
-        let now_ns = now_ns();
-        let (name, path) = match kind {
-            AgentKind::Cgroup => (self.names.of_cgroup(what, now_ns).display, what),
-            _ => (what.to_owned(), ""),
-        };
         if let Some(record) = self.probes.agents().get(lease.slot as usize) {
             record
                 .selected
-                .store(u32::from((self.options.select)(&name)));
+                .store(u32::from((self.options.select)(&agent.name)));
         }
-        let agent = Agent {
-            id: lease,
-            name: name.into(),
-            kind,
-        };
-        self.directory.add(agent, origin, path, now_ns);
+        self.directory.add(agent, origin, path, now_ns());
     }
 
     /// Container runtimes write down what a container is called a moment after they have made its
@@ -66,9 +99,13 @@ impl Observer {
             if entry.path.is_empty() || !is_young {
                 continue;
             }
-            let name = self.names.of_cgroup(&entry.path, now_ns).display;
-            if *entry.agent.name != *name {
-                entry.agent.name = name.into();
+            let name = self.names.of_cgroup(&entry.path, now_ns);
+            if *entry.agent.name != *name.display {
+                entry.agent.name = name.display.into();
+            }
+            if *entry.agent.group != *name.group {
+                entry.agent.group = name.group.into();
+                entry.agent.kind = name.kind;
             }
         }
     }
@@ -95,22 +132,15 @@ impl Observer {
     }
 
     pub(super) fn lease_of(&self, row: &ThreadRow) -> SlotLease {
-        let slot = |slot| SlotLease {
-            slot,
-            generation: 0,
+        let unclaimed = Claim::Cgroup;
+        let claim = self.claims.of_process(row.tgid).unwrap_or(&unclaimed);
+        let origin = match claim {
+            Claim::Rule(key, _) => Origin::Rule(key.clone()),
+            _ if row.cgroup_id != self.hierarchy.root_id() => Origin::Cgroup(row.cgroup_id),
+            _ if row.kernel_thread => Origin::Slot(KERNEL),
+            Claim::Program(key) => Origin::Program(key.clone()),
+            Claim::Cgroup => Origin::Slot(OTHER),
         };
-        if row.cgroup_id != self.hierarchy.root_id() {
-            let origin = Origin::Cgroup(row.cgroup_id);
-            return self
-                .directory
-                .lease_of(&origin)
-                .unwrap_or_else(|| slot(OTHER));
-        }
-        if row.kernel_thread {
-            return slot(KERNEL);
-        }
-        let key = self.programs.of_process(row.tgid).cloned();
-        key.and_then(|key| self.directory.lease_of(&Origin::Program(key)))
-            .unwrap_or_else(|| slot(OTHER))
+        self.directory.lease_of(&origin).unwrap_or_default()
     }
 }

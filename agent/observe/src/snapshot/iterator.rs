@@ -30,8 +30,13 @@ pub(crate) struct TaskIterator {
 }
 
 impl TaskIterator {
-    /// Loads the programs; `root_id` is the id of the root cgroup.
-    pub(crate) fn load(probes: &Probes, root_id: u64) -> Result<Self, ObserveError> {
+    /// Loads the programs. With `all_processes`, those outside the root cgroup, whose id is
+    /// `root_id`, are listed too.
+    pub(crate) fn load(
+        probes: &Probes,
+        root_id: u64,
+        all_processes: bool,
+    ) -> Result<Self, ObserveError> {
         let refused = |error: libbpf_rs::Error| {
             ObserveError::refused("the task iterator", format!("{error:#}"))
         };
@@ -40,7 +45,7 @@ impl TaskIterator {
             .open_memory(OBJECT)
             .map_err(refused)?;
         share_maps(&mut open, probes)?;
-        set_root(&mut open, root_id).map_err(refused)?;
+        set(&mut open, [root_id, u64::from(all_processes)]).map_err(refused)?;
         let object = open.load().map_err(refused)?;
         let attach = |name: &str| {
             object
@@ -62,7 +67,7 @@ impl TaskIterator {
         rows(&self.threads)
     }
 
-    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+    pub(crate) fn processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         rows(&self.processes)
     }
 }
@@ -78,11 +83,15 @@ fn share_maps(open: &mut OpenObject, probes: &Probes) -> Result<(), ObserveError
     Ok(())
 }
 
-/// Writes `root_cgroup_id`, the only read-only global of the object.
-fn set_root(open: &mut OpenObject, root_id: u64) -> libbpf_rs::Result<()> {
+/// Writes `settings`, the only read-only global of the object.
+fn set(open: &mut OpenObject, settings: [u64; 2]) -> libbpf_rs::Result<()> {
     for mut map in open.maps_mut() {
         if map.name().to_string_lossy().ends_with(".rodata") {
-            return map.set_initial_value(&root_id.to_ne_bytes());
+            let bytes: Vec<u8> = settings
+                .iter()
+                .flat_map(|word| word.to_ne_bytes())
+                .collect();
+            return map.set_initial_value(&bytes);
         }
     }
     Err(libbpf_rs::Error::from_raw_os_error(

@@ -27,12 +27,17 @@ const PIDFD_THREAD: libc::c_int = libc::O_EXCL;
 pub(crate) struct ProcFiles {
     records: OwnedFd,
     hierarchy: Hierarchy,
+    all_processes: bool,
     /// Ids of cgroups by path: looking them up anew for each thread would double the cost.
     cgroup_ids: BTreeMap<String, u64>,
 }
 
 impl ProcFiles {
-    pub(crate) fn open(probes: &Probes, hierarchy: &Hierarchy) -> Result<Self, ObserveError> {
+    pub(crate) fn open(
+        probes: &Probes,
+        hierarchy: &Hierarchy,
+        all_processes: bool,
+    ) -> Result<Self, ObserveError> {
         let records = probes
             .descriptor("THREADS")?
             .try_clone_to_owned()
@@ -40,6 +45,7 @@ impl ProcFiles {
         Ok(Self {
             records,
             hierarchy: hierarchy.clone(),
+            all_processes,
             cgroup_ids: BTreeMap::new(),
         })
     }
@@ -62,7 +68,7 @@ impl ProcFiles {
     ) -> Result<Vec<ThreadRow>, ObserveError> {
         let mut rows = Vec::new();
         self.cgroup_ids.clear();
-        for process in processes()? {
+        for process in every_process()? {
             if !wanted(process.pid.unsigned_abs()) {
                 continue;
             }
@@ -78,19 +84,15 @@ impl ProcFiles {
         Ok(rows)
     }
 
-    /// Reports the user processes in the root cgroup.
-    pub(crate) fn root_processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
+    /// Reports the user processes in the root cgroup, or wherever they are.
+    pub(crate) fn processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         self.cgroup_ids.clear();
-        let all = processes()?;
-        Ok(self.in_root(all.into_iter()))
-    }
-
-    fn in_root(&mut self, processes: impl Iterator<Item = Process>) -> Vec<ThreadRow> {
-        let root_id = self.hierarchy.root_id();
-        processes
+        let (root_id, anywhere) = (self.hierarchy.root_id(), self.all_processes);
+        let rows = every_process()?
+            .into_iter()
             .filter_map(|process| self.row(&process))
-            .filter(|row| row.cgroup_id == root_id && !row.kernel_thread)
-            .collect()
+            .filter(|row| (anywhere || row.cgroup_id == root_id) && !row.kernel_thread);
+        Ok(rows.collect())
     }
 
     fn row(&mut self, process: &Process) -> Option<ThreadRow> {
@@ -105,9 +107,13 @@ impl ProcFiles {
         Some(ThreadRow {
             cgroup_id,
             started_ticks: stat.starttime,
+            // Where a program's stack begins is drawn by lot at each exec.
+            exec_id: stat.startstack,
             tid: stat.pid.unsigned_abs(),
             tgid: stat.pid.unsigned_abs(),
             session: stat.session.unsigned_abs(),
+            parent: stat.ppid.unsigned_abs(),
+            uid: process.uid().ok()?,
             kernel_thread: is_kernel_thread(&stat),
             program: stat.comm,
         })
@@ -146,7 +152,7 @@ impl ProcFiles {
     }
 }
 
-fn processes() -> Result<Vec<Process>, ObserveError> {
+fn every_process() -> Result<Vec<Process>, ObserveError> {
     let all = procfs::process::all_processes()
         .map_err(|error| ObserveError::read("/proc", std::io::Error::other(error)))?;
     Ok(all.flatten().collect())

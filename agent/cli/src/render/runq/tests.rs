@@ -146,7 +146,7 @@ fn cpus_are_shown_like_agents() {
     report.rows.truncate(2);
     for (cpu, row) in report.rows.iter_mut().enumerate() {
         row.name = format!("cpu {cpu}");
-        row.kind = None;
+        row.agent = None;
     }
     check(
         &report,

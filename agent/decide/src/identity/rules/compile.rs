@@ -22,7 +22,7 @@ use super::{
 const MAX_RULE_NAME_BYTES: usize = 64;
 
 /// One agent per process tree that the rule takes in.
-const DEFAULT_AGENT: &str = "{rule}:{pid}";
+const DEFAULT_AGENT: &str = "{pid}";
 
 /// Compiles all rules.
 pub(super) fn all(raw: &[RawRule]) -> Result<Vec<Rule>, RuleError> {

@@ -86,7 +86,7 @@ fn the_first_rule_that_matches_wins() {
     let snapshot = [process(5, 1, "node"), process(6, 1, "bash")];
     assert_eq!(
         names(&rules, &snapshot),
-        expected(&[(5, "node/node:5"), (6, "any/any:6")])
+        expected(&[(5, "node/5"), (6, "any/6")])
     );
 }
 
@@ -101,7 +101,7 @@ fn children_inherit_and_a_process_without_an_ancestor_in_the_rules_is_left_out()
     ];
     assert_eq!(
         names(&rules(NODE), &snapshot),
-        expected(&[(5, "node/node:5"), (6, "node/node:5"), (7, "node/node:5")])
+        expected(&[(5, "node/5"), (6, "node/5"), (7, "node/5")])
     );
 }
 
@@ -112,7 +112,7 @@ fn a_process_in_a_tree_that_matches_the_same_rule_begins_no_new_agent() {
         process(6, 5, "sh"),
         process(7, 6, "node"),
     ];
-    assert_eq!(names(&rules(NODE), &snapshot)[&7], "node/node:5");
+    assert_eq!(names(&rules(NODE), &snapshot)[&7], "node/5");
 }
 
 #[test]
@@ -128,12 +128,7 @@ fn a_process_in_a_tree_that_matches_another_rule_is_another_agent() {
     ];
     assert_eq!(
         names(&rules, &snapshot),
-        expected(&[
-            (5, "node/node:5"),
-            (6, "py/py:6"),
-            (7, "node/node:7"),
-            (8, "node/node:7")
-        ])
+        expected(&[(5, "node/5"), (6, "py/6"), (7, "node/7"), (8, "node/7")])
     );
 }
 

@@ -11,7 +11,7 @@ fn names_after(snapshots: &[&[ProcessFacts]]) -> Vec<(u32, String)> {
     let last = snapshots
         .iter()
         .fold(Identified::default(), |before, snapshot| {
-            rules.identify_after(&before, snapshot)
+            rules.identify_after(&before, *snapshot)
         });
     last.agents()
         .map(|(pid, agent)| (pid, agent.name.to_string()))
@@ -25,7 +25,7 @@ fn an_orphan_stays_with_its_agent_however_long_it_lives() {
     let child = [process(6, 1, "sh"), process(9, 6, "git")];
     assert_eq!(
         names_after(&[&family, &orphan, &orphan, &child]),
-        [(6, "node:5".to_owned()), (9, "node:5".to_owned())]
+        [(6, "5".to_owned()), (9, "5".to_owned())]
     );
 }
 
@@ -34,7 +34,7 @@ fn a_child_whose_parent_went_while_the_snapshot_was_taken_keeps_its_agent() {
     let family = [process(5, 1, "node"), process(6, 5, "sh")];
     assert_eq!(
         names_after(&[&family, &[process(6, 5, "sh")]]),
-        [(6, "node:5".to_owned())]
+        [(6, "5".to_owned())]
     );
 }
 
@@ -43,7 +43,7 @@ fn a_tree_keeps_its_name_when_its_first_process_goes() {
     let family = [process(5, 1, "node"), process(6, 5, "node")];
     assert_eq!(
         names_after(&[&family, &[process(6, 1, "node")]]),
-        [(6, "node:5".to_owned())]
+        [(6, "5".to_owned())]
     );
 }
 
@@ -57,7 +57,7 @@ fn a_reused_process_id_never_joins_the_tree_that_was_named_after_it() {
     let after = [reused, process(6, 1, "node")];
     assert_eq!(
         names_after(&[&family, &after, &after]),
-        [(5, "node:5@70".to_owned()), (6, "node:5".to_owned())]
+        [(5, "5@70".to_owned()), (6, "5".to_owned())]
     );
 }
 

@@ -1,0 +1,144 @@
+//! Keeps agents in step with processes whose cgroup does not tell whose they are, by looking once
+//! a tick.
+
+use hostler_common::slot::{ProcessLease, claim};
+
+use super::Observer;
+use crate::{
+    ObserveError,
+    agents::Origin,
+    claims::{Changes, Claim, ClaimedProcess},
+    clock::now_ns,
+    identities::CgroupFacts,
+    names::unit_of,
+    processes::ThreadRow,
+    programs::ProgramKey,
+};
+
+impl Observer {
+    /// Takes in which processes there are, and charges their threads to whom they belong.
+    pub(super) fn refresh_claims(&mut self) -> Result<(), ObserveError> {
+        let rows = self.snapshot.processes()?;
+        self.identify(&rows);
+        let claimed: Vec<ClaimedProcess> = rows.iter().map(|row| self.claimed(row)).collect();
+        let Changes {
+            appeared,
+            departed,
+            found,
+            gone,
+        } = self.claims.update(claimed);
+        for claim in &appeared {
+            self.lease_to_claim(claim);
+        }
+        for tgid in gone {
+            self.probes.forget_process(tgid);
+        }
+        for process in &found {
+            self.tell_kernel(process);
+        }
+        for claim in &departed {
+            let origin = origin_of(claim);
+            if let Some(lease) = origin.and_then(|origin| self.directory.lease_of(&origin)) {
+                self.slots.rest(lease.slot, now_ns());
+            }
+        }
+        if !found.is_empty() {
+            // Once more, so that the threads take on what was just said.
+            self.snapshot.processes()?;
+        }
+        Ok(())
+    }
+
+    /// Applies the rules, if there are any.
+    fn identify(&mut self, rows: &[ThreadRow]) {
+        let Some(identities) = &mut self.identities else {
+            return;
+        };
+        let now_ns = now_ns();
+        let root_id = self.hierarchy.root_id();
+        let (directory, names) = (&self.directory, &mut self.names);
+        identities.update(rows, now_ns, |cgroup_id| {
+            if cgroup_id == root_id {
+                return Some(CgroupFacts {
+                    path: "/".to_owned(),
+                    ..CgroupFacts::default()
+                });
+            }
+            let path = directory.path_of_cgroup(cgroup_id)?;
+            let name = names.of_cgroup(path, now_ns);
+            Some(CgroupFacts {
+                path: path.to_owned(),
+                unit: unit_of(path).map(str::to_owned),
+                pod_namespace: name.pod_namespace,
+                labels: name.labels,
+            })
+        });
+    }
+
+    fn claimed(&self, row: &ThreadRow) -> ClaimedProcess {
+        let identities = self.identities.as_ref();
+        let claim = match identities.and_then(|identities| identities.of_process(row.tgid)) {
+            Some(identity) => Claim::Rule(identity.key(), identity.kind),
+            None if row.cgroup_id == self.hierarchy.root_id() => Claim::Program(ProgramKey {
+                program: row.program.clone(),
+                session: row.session,
+            }),
+            None => Claim::Cgroup,
+        };
+        ClaimedProcess {
+            tgid: row.tgid,
+            started_ticks: row.started_ticks,
+            exec_id: row.exec_id,
+            claim,
+        }
+    }
+
+    /// Tells the kernel side whose a process is.
+    fn tell_kernel(&mut self, process: &ClaimedProcess) {
+        let origin = origin_of(&process.claim);
+        let lease = origin.and_then(|origin| self.directory.lease_of(&origin));
+        let lease = ProcessLease {
+            lease: lease.unwrap_or_default(),
+            started_ticks: process.started_ticks,
+            claim: match process.claim {
+                Claim::Cgroup => claim::CGROUP,
+                Claim::Program(_) => claim::PROGRAM,
+                Claim::Rule(..) => claim::RULE,
+            },
+            reserved: 0,
+        };
+        if let Err(error) = self.probes.lease_to_process(process.tgid, lease) {
+            // The table is full: the process stays with its parent's agent or with nobody.
+            tracing::debug!(process.tgid, %error, "a process was not told apart");
+            self.agents_without_slot += 1;
+        }
+    }
+
+    fn lease_to_claim(&mut self, claim: &Claim) {
+        let Some(origin) = origin_of(claim) else {
+            return;
+        };
+        if let Some(lease) = self.directory.lease_of(&origin) {
+            // It was here a moment ago, and its slot still rests.
+            self.slots.wake(lease.slot);
+            return;
+        }
+        let name = match claim {
+            Claim::Rule(key, _) => key.display(),
+            Claim::Program(key) => key.to_string(),
+            Claim::Cgroup => return,
+        };
+        if let Some(lease) = self.new_lease(&name) {
+            self.enter_claim(lease, claim, origin);
+        }
+    }
+}
+
+/// What an agent that is no cgroup of its own is made from.
+fn origin_of(claim: &Claim) -> Option<Origin> {
+    match claim {
+        Claim::Cgroup => None,
+        Claim::Program(key) => Some(Origin::Program(key.clone())),
+        Claim::Rule(key, _) => Some(Origin::Rule(key.clone())),
+    }
+}
