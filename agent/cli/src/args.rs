@@ -140,8 +140,8 @@ impl Args {
 impl Command {
     fn contradiction(&self) -> Option<String> {
         match self {
-            Self::Trace(TraceCommand::Runq(runq)) => runq.contradiction(),
-            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.contradiction(),
+            Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
+            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.times.contradiction(),
             _ => None,
         }
     }

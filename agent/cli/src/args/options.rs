@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use hostler_daemon::Schedule;
 use hostler_decide::identity::RawRule;
 
 use super::{
@@ -163,12 +164,9 @@ pub(crate) struct RunqArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_long, default_value = "1ms",
           requires = "by")]
     pub(crate) long: Duration,
-    /// Report each interval [10ms to 24h]; if not given, report once, at the end
-    #[arg(long, value_name = "TIME", value_parser = parse_interval, allow_hyphen_values = true)]
-    pub(crate) interval: Option<Duration>,
-    /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
-    pub(crate) duration: Option<Duration>,
+    /// When to report.
+    #[command(flatten)]
+    pub(crate) times: TimesArgs,
     /// How the report is written.
     #[command(flatten)]
     pub(crate) format: FormatArgs,
@@ -194,24 +192,15 @@ pub(crate) struct LedgerArgs {
     /// Only agents whose name matches the pattern; may be given several times
     #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
     pub(crate) agents: Vec<AgentPattern>,
-    /// Report each interval [10ms to 24h]; if not given, report once, at the end
-    #[arg(long, value_name = "TIME", value_parser = parse_interval, allow_hyphen_values = true)]
-    pub(crate) interval: Option<Duration>,
-    /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
-    pub(crate) duration: Option<Duration>,
+    /// When to report.
+    #[command(flatten)]
+    pub(crate) times: TimesArgs,
     /// How the report is written.
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     /// Show the N that spent most time on or waiting for a CPU; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
-}
-
-impl LedgerArgs {
-    pub(super) fn contradiction(&self) -> Option<String> {
-        interval_within(self.interval, self.duration)
-    }
 }
 
 impl RunqArgs {
@@ -223,10 +212,6 @@ impl RunqArgs {
             usize::MAX
         };
         self.histograms.unwrap_or(unless_given)
-    }
-
-    pub(super) fn contradiction(&self) -> Option<String> {
-        interval_within(self.interval, self.duration)
     }
 }
 
@@ -270,6 +255,31 @@ pub(crate) struct DoctorArgs {
     /// Write one JSON object on one line instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// When a trace reports, and when it ends.
+#[derive(Args, Debug)]
+pub(crate) struct TimesArgs {
+    /// Report each interval [10ms to 24h]; if not given, report once, at the end
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, allow_hyphen_values = true)]
+    pub(crate) interval: Option<Duration>,
+    /// Exit after this time; if not given, run until Ctrl-C, which prints what was gathered
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Duration>,
+}
+
+impl TimesArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        interval_within(self.interval, self.duration)
+    }
+
+    /// What the daemon's loop is to do.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule {
+            interval: self.interval,
+            duration: self.duration,
+        }
+    }
 }
 
 /// The options that choose a [`Format`].

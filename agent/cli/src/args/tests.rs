@@ -38,7 +38,7 @@ fn without_a_command_the_live_view_refreshes_each_second() {
 #[test]
 fn a_trace_reports_once_about_all_agents_unless_told_otherwise() {
     let runq = runq("hostler trace runq");
-    assert_eq!(runq.interval, None);
+    assert_eq!(runq.times.interval, None);
     assert_eq!(runq.group_by, GroupBy::Agent);
     assert_eq!(runq.format.chosen(), Format::Text);
     assert_eq!(runq.histograms_to_draw(), 5);
@@ -53,8 +53,8 @@ fn each_option_of_a_trace_arrives() {
     let patterns: Vec<_> = runq.agents.iter().map(AgentPattern::as_str).collect();
     assert_eq!(patterns, ["a*", "b"]);
     assert_eq!(runq.group_by, GroupBy::Node);
-    assert_eq!(runq.interval, Some(Duration::from_millis(250)));
-    assert_eq!(runq.duration, Some(Duration::from_mins(1)));
+    assert_eq!(runq.times.interval, Some(Duration::from_millis(250)));
+    assert_eq!(runq.times.duration, Some(Duration::from_mins(1)));
     assert_eq!(runq.format.chosen(), Format::Json);
     assert_eq!(runq.top, Some(3));
     assert_eq!(runq.histograms_to_draw(), usize::MAX);

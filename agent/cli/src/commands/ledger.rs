@@ -1,7 +1,6 @@
 //! `hostler trace ledger`: where the time of each agent's threads went.
 
 use hostler_common::ledger::state;
-use hostler_daemon::Schedule;
 use hostler_decide::window::{LedgerWindow, Window};
 use hostler_observe::Options;
 
@@ -16,10 +15,7 @@ use crate::{
 
 pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let mut observer = observe(&args.agents, global, Options::default())?;
-    let schedule = Schedule {
-        interval: args.interval,
-        duration: args.duration,
-    };
+    let schedule = args.times.schedule();
     announce("where the time goes", schedule, stdout);
     let mut is_first = true;
     watch(&mut observer, schedule, |window, _| {

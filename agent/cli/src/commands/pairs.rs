@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use hostler_common::pair::relation;
-use hostler_daemon::Schedule;
 use hostler_decide::window::Window;
 use hostler_observe::{Observer, Options};
 
@@ -27,10 +26,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         ..Options::default()
     };
     let mut observer = observe(&args.agents, global, options)?;
-    let schedule = Schedule {
-        interval: args.interval,
-        duration: args.duration,
-    };
+    let schedule = args.times.schedule();
     announce("who makes whom wait for a CPU", schedule, stdout);
     let mut is_first = true;
     watch(&mut observer, schedule, |window, observer| {

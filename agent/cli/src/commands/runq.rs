@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use hostler_daemon::Schedule;
 use hostler_decide::window::{RunQueueWindow, Window};
 use hostler_observe::{CpuView, Options, nodes_of_cpus};
 
@@ -21,10 +20,7 @@ const TOP: usize = 20;
 pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let mut observer = observe(&args.agents, global, options(args))?;
     let nodes = nodes_of_cpus();
-    let schedule = Schedule {
-        interval: args.interval,
-        duration: args.duration,
-    };
+    let schedule = args.times.schedule();
     announce("waits for a CPU", schedule, stdout);
     let mut is_first = true;
     watch(&mut observer, schedule, |window, _| {
