@@ -33,4 +33,4 @@ pub use error::ObserveError;
 pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
 pub use preflight::{host_name, release as kernel_release};
 pub use snapshot::ThreadSource;
-pub use topology::nodes_of_cpus;
+pub use topology::{nodes_of_cpus, online_cpus};

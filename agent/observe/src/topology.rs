@@ -36,6 +36,12 @@ pub(crate) fn parse_list(list: &str) -> Vec<u32> {
     numbers
 }
 
+/// How many CPUs are online.
+pub fn online_cpus() -> u32 {
+    let list = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    u32::try_from(parse_list(&list).len()).unwrap_or(1).max(1)
+}
+
 /// How many CPUs the kernel may ever bring up, by the highest number.
 pub(crate) fn possible_cpus() -> u32 {
     let list = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
