@@ -6,6 +6,7 @@
 
 mod attribution;
 mod ends;
+mod explain;
 mod host;
 mod identity;
 mod load;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         attribution::TESTS,
         identity::TESTS,
         ends::TESTS,
+        explain::TESTS,
         refusals::TESTS,
     ]
     .concat();

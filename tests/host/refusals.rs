@@ -41,7 +41,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Checks that `hostler` refused with a status, in a few lines that hold all of `words`.
-fn assert_refused(output: &Output, status: i32, words: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, status: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{text}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");

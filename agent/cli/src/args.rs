@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and what it means.
 
 mod agent_pattern;
+mod explain;
 mod options;
 mod time_span;
 
@@ -11,6 +12,8 @@ use clap::{
 use std::{ffi::OsString, path::PathBuf};
 
 pub(crate) use agent_pattern::{AgentPattern, selects};
+use explain::EXPLAIN_HELP;
+pub(crate) use explain::ExplainArgs;
 use options::LEDGER_HELP;
 pub(crate) use options::{
     AgentsArgs, By, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LedgerArgs, LiveArgs,
@@ -22,6 +25,7 @@ Examples:
   hostler                            watch this host, a new table each second
   hostler --once --agent '*mcp*'     one table of some agents, then exit
   hostler trace runq --duration 10s  how long each agent waited for a CPU
+  hostler explain agents/coder       what held one agent up
   hostler doctor                     what Hostler can measure on this host
 
 Exit status:
@@ -72,6 +76,9 @@ pub(crate) enum Command {
     /// Measure one signal in detail and report it
     #[command(subcommand, after_long_help = TRACE_EXAMPLES)]
     Trace(TraceCommand),
+    /// Say where an agent's time went, and what held it up
+    #[command(long_about = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
     /// List the agents on this host
     Agents(AgentsArgs),
     /// Say what Hostler can measure on this host, from which sources, and at what cost

@@ -2,6 +2,7 @@
 
 mod agents;
 mod doctor;
+mod explain;
 mod ledger;
 mod live;
 mod pairs;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             None => runq::run(runq, global, stdout),
         },
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
+        Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
@@ -68,15 +70,19 @@ fn observe(
     let observer = Observer::start(options)?;
     for pattern in patterns {
         if !observer.agent_names().any(|name| pattern.matches(name)) {
-            return Err(Failure::Usage {
-                sentence: format!("no agent on this host matches '{}'", pattern.as_str()),
-                hint: "`hostler agents` lists the names; quote a pattern, so that the shell \
-                       leaves it alone."
-                    .to_owned(),
-            });
+            return Err(no_match(pattern));
         }
     }
     Ok(observer)
+}
+
+fn no_match(pattern: &AgentPattern) -> Failure {
+    Failure::Usage {
+        sentence: format!("no agent on this host matches '{}'", pattern.as_str()),
+        hint: "`hostler agents` lists the names; quote a pattern, so that the shell leaves it \
+               alone."
+            .to_owned(),
+    }
 }
 
 /// Runs the daemon's loop to its end.

@@ -83,6 +83,7 @@ mod tests {
                 "hostler-agents.1",
                 "hostler-completions.1",
                 "hostler-doctor.1",
+                "hostler-explain.1",
                 "hostler-man.1",
                 "hostler-trace-ledger.1",
                 "hostler-trace-runq.1",

@@ -3,6 +3,7 @@
 
 mod agents;
 mod doctor;
+mod explain;
 mod foreign;
 mod histogram;
 mod ledger;
@@ -17,9 +18,12 @@ mod runq_json;
 mod runq_table;
 mod table;
 mod units;
+mod wrap;
 
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
 pub(crate) use doctor::{doctor_json, doctor_text};
+pub(crate) use explain::{explain_json, explain_text};
+pub(crate) use foreign::printable;
 pub(crate) use ledger::{ledger_csv, ledger_json, ledger_text};
 pub(crate) use live::{LiveView, Screen, live};
 pub(crate) use pairs::{pairs_json, pairs_text};

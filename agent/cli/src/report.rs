@@ -1,6 +1,7 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
 use hostler_common::slot::SlotLease;
+use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::identity::Kind;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
@@ -157,6 +158,23 @@ impl LedgerReport {
     pub(crate) fn length_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
     }
+}
+
+/// What held one agent up in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct ExplainReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// The agent, as it was when the window began.
+    pub(crate) agent: AgentLine,
+    /// What was seen of it.
+    pub(crate) evidence: Evidence,
+    /// What is concluded from that.
+    pub(crate) explanation: Explanation,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
 }
 
 /// What Hostler can measure on this host.

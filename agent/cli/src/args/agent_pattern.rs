@@ -17,11 +17,16 @@ impl AgentPattern {
         &self.text
     }
 
+    /// Whether it is `name` letter by letter.
+    pub(crate) fn is_name(&self, name: &str) -> bool {
+        // A path may be typed with its leading slash, as `hostler agents` shows it.
+        self.text == name || self.text.strip_prefix('/') == Some(name)
+    }
+
     /// Whether the whole of `name`, or its last path component, matches.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        // `[kernel]` is a name and would be a set of characters; a path may be typed with its
-        // leading slash, as `hostler agents` shows it.
-        if self.text == name || self.text.strip_prefix('/') == Some(name) {
+        // `[kernel]` is a name and would be a set of characters.
+        if self.is_name(name) {
             return true;
         }
         let last = name.rsplit_once('/').map_or(name, |(_, last)| last);

@@ -316,7 +316,7 @@ pub(crate) enum Format {
 }
 
 /// From the resolution of the clock to what is longer than any wait.
-fn parse_long(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_long(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write for example 1ms"))?;
     if (Duration::from_micros(1)..=Duration::from_mins(1)).contains(&parsed) {

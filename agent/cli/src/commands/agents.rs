@@ -26,7 +26,7 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     })
 }
 
-fn line(place: AgentPlace) -> AgentLine {
+pub(super) fn line(place: AgentPlace) -> AgentLine {
     AgentLine {
         name: place.agent.name.to_string(),
         group: place.agent.group.to_string(),

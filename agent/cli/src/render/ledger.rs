@@ -16,7 +16,7 @@ use super::{
 
 /// The states in the order in which they are shown: field in CSV, title, and what draws them in
 /// the bar.
-const STATES: [(u32, &str, &str, char); 7] = [
+pub(super) const STATES: [(u32, &str, &str, char); 7] = [
     (state::ON_CPU, "on_cpu_ns", "ON CPU", '█'),
     (state::WAITING_WOKEN, "waiting_woken_ns", "WOKEN", '▒'),
     (

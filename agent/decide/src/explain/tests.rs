@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     durations::{BucketReadings, Durations},
-    signal::{Agent, AgentKind, PairSignal},
+    identity::Kind,
+    signal::{Agent, AgentSource, PairSignal},
     window::{LedgerWindow, RunQueueWindow, Window},
 };
 
@@ -191,7 +192,9 @@ fn a_window_is_split_into_whom_the_agent_waited_for_and_who_waited_for_it() {
         let agent = Agent {
             id: id(slot),
             name: name.into(),
-            kind: AgentKind::Cgroup,
+            group: "agents".into(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
         };
         let window = RunQueueWindow {
             ledger: ledger(&[(state::ON_CPU, on_cpu_ns)]),

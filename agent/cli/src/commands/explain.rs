@@ -1,0 +1,176 @@
+//! `hostler explain`: where one agent's time went, and what held it up.
+
+use hostler_daemon::Schedule;
+use hostler_decide::{
+    explain::{Evidence, explain},
+    signal::LossSignal,
+    window::Window,
+};
+use hostler_observe::{AgentPlace, Observer, Options, online_cpus};
+
+use super::{agents::line, announce, no_match, observe, watch};
+use crate::{
+    args::{AgentPattern, ExplainArgs, GlobalArgs},
+    failure::Failure,
+    output::{self, Stdout},
+    render::{Screen, explain_json, explain_text, printable},
+    report::{AgentLine, ExplainReport},
+};
+
+/// Names that are listed where a pattern matches several agents.
+const MOST_NAMES: usize = 10;
+
+pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
+    let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
+    let options = Options {
+        pairs: true,
+        long_wait_ns,
+        ..Options::default()
+    };
+    let mut observer = observe(&[], global, options)?;
+    let agent = line(the_one(&args.agent, observer.agents()?)?);
+    let schedule = Schedule {
+        interval: None,
+        duration: Some(args.duration),
+    };
+    announce(&printable(&agent.name), schedule, stdout);
+    watch(&mut observer, schedule, |window, observer| {
+        let report = report(&agent, long_wait_ns, window, observer);
+        let (columns, rows) = stdout.size();
+        let screen = Screen {
+            columns,
+            rows,
+            color: stdout.color,
+        };
+        output::write(&if args.json {
+            explain_json(&report)
+        } else {
+            explain_text(&report, screen)
+        })
+    })
+}
+
+fn report(
+    agent: &AgentLine,
+    long_wait_ns: u64,
+    window: &Window,
+    observer: &Observer,
+) -> ExplainReport {
+    let name_of = |slot| observer.name_of_slot(slot);
+    let evidence = Evidence::of(window, agent.slot, long_wait_ns, online_cpus(), name_of);
+    ExplainReport {
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+        agent: agent.clone(),
+        explanation: explain(&evidence),
+        evidence,
+        losses: LossSignal {
+            // An agent that was found has a slot, and what has none is not among its pairs' names.
+            agents_without_slot: 0,
+            events_not_sent: 0,
+            ..window.losses
+        },
+    }
+}
+
+/// The only agent that the pattern matches. One whose whole name it is goes before others, which
+/// could not be told from it else.
+fn the_one(pattern: &AgentPattern, places: Vec<AgentPlace>) -> Result<AgentPlace, Failure> {
+    let mut matching: Vec<AgentPlace> = places
+        .into_iter()
+        .filter(|place| pattern.matches(&place.agent.name))
+        .collect();
+    if matching
+        .iter()
+        .any(|place| pattern.is_name(&place.agent.name))
+    {
+        matching.retain(|place| pattern.is_name(&place.agent.name));
+    }
+    match matching.len() {
+        1 => Ok(matching.swap_remove(0)),
+        0 => Err(no_match(pattern)),
+        _ => Err(several(pattern, &matching)),
+    }
+}
+
+fn several(pattern: &AgentPattern, matching: &[AgentPlace]) -> Failure {
+    let mut names: Vec<&str> = matching.iter().map(|place| &*place.agent.name).collect();
+    names.sort_unstable();
+    let mut list: Vec<String> = names
+        .iter()
+        .take(MOST_NAMES)
+        .map(|name| printable(name).into_owned())
+        .collect();
+    if names.len() > MOST_NAMES {
+        list.push(format!("… and {} more", names.len() - MOST_NAMES));
+    }
+    Failure::Usage {
+        sentence: format!(
+            "{} agents match '{}', and only one can be explained:\n    {}",
+            names.len(),
+            pattern.as_str(),
+            list.join("\n    ")
+        ),
+        hint: "write the name of one of them, in quotes.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_common::slot::SlotLease;
+    use hostler_decide::{
+        identity::Kind,
+        signal::{Agent, AgentSource},
+    };
+
+    use super::*;
+
+    fn chosen(pattern: &str, names: &[&str]) -> Result<String, String> {
+        let place = |name: &&str| AgentPlace {
+            agent: Agent {
+                id: SlotLease::default(),
+                name: (*name).into(),
+                group: "agents".into(),
+                kind: Kind::Agent,
+                source: AgentSource::Cgroup,
+            },
+            place: format!("/{name}"),
+            threads: 1,
+            processes: 1,
+        };
+        let places = names.iter().map(place).collect();
+        the_one(&pattern.parse().expect("a pattern"), places)
+            .map(|place| place.agent.name.to_string())
+            .map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_pattern_must_match_exactly_one_agent() {
+        let names = ["agents/coder", "agents/planner"];
+        assert_eq!(chosen("*coder*", &names), Ok("agents/coder".to_owned()));
+        let refusal = chosen("agents/*", &names).expect_err("two match");
+        for word in ["2 agents", "'agents/*'", "agents/coder", "agents/planner"] {
+            assert!(refusal.contains(word), "{refusal}");
+        }
+        let refusal = chosen("*mcp*", &names).expect_err("none matches");
+        assert_eq!(refusal, "no agent on this host matches '*mcp*'");
+    }
+
+    #[test]
+    fn a_whole_name_goes_before_the_same_word_at_the_end_of_others() {
+        let names = ["pod-1/main", "main", "pod-2/main"];
+        assert_eq!(chosen("main", &names), Ok("main".to_owned()));
+    }
+
+    #[test]
+    fn of_many_matches_ten_are_listed_and_none_can_steer_the_terminal() {
+        let names: Vec<String> = (0..25)
+            .map(|number| format!("a{number:02}\u{1b}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let refusal = chosen("a*", &names).expect_err("many match");
+        assert_eq!(refusal.lines().count(), 1 + MOST_NAMES + 1);
+        assert!(refusal.ends_with("… and 15 more"), "{refusal}");
+        assert!(!refusal.contains('\u{1b}'), "{refusal}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The same for a program: all numbers, and each reason with its code and its sentence.
+
+use hostler_common::ledger::state;
+use hostler_decide::explain::{Bursts, KeptWaiting, Reason, Verdict};
+use serde::Serialize;
+
+use crate::{
+    render::{losses::LossesJson, machine::json_line},
+    report::ExplainReport,
+};
+
+use super::words;
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    /// Always `explain`.
+    report: &'static str,
+    from_ns: u64,
+    to_ns: u64,
+    agent: AgentJson<'a>,
+    /// `no_threads`, `held_up`, `asleep`, `computes` or `unhindered`.
+    verdict: Verdict,
+    /// The most costly first; empty unless the verdict is `held_up`.
+    reasons: Vec<ReasonJson<'a>>,
+    ledger: LedgerJson,
+    waits: WaitsJson,
+    /// Null unless a few wake-ups wait much longer than most.
+    bursts: Option<Bursts>,
+    /// Who waited longest for the agent comes first.
+    kept_waiting: &'a [KeptWaiting],
+    host: HostJson,
+    losses: LossesJson,
+}
+
+#[derive(Serialize)]
+struct AgentJson<'a> {
+    name: &'a str,
+    group: &'a str,
+    /// `agent` or `system`.
+    kind: &'static str,
+    /// What makes it one agent: `cgroup`, `program`, `rule`, `kernel` or `other`.
+    source: &'static str,
+    place: &'a str,
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Serialize)]
+struct ReasonJson<'a> {
+    /// `reason`, the code; `cost_ns`; and the numbers of that reason.
+    #[serde(flatten)]
+    reason: &'a Reason,
+    sentence: String,
+    /// What may help; may be empty.
+    remedy: String,
+}
+
+#[derive(Serialize)]
+struct LedgerJson {
+    /// Threads at the end of the window.
+    threads: u64,
+    /// Threads × time, the sum of all states.
+    total_ns: u64,
+    on_cpu_ns: u64,
+    waiting_woken_ns: u64,
+    waiting_preempted_ns: u64,
+    throttled_ns: u64,
+    blocked_io_ns: u64,
+    blocked_ns: u64,
+    asleep_ns: u64,
+}
+
+#[derive(Serialize)]
+struct WaitsJson {
+    waits: u64,
+    waits_woken: u64,
+    waits_preempted: u64,
+    wait_p50_ns: Option<u64>,
+    wait_p99_ns: Option<u64>,
+    wait_max_ns: Option<u64>,
+    /// The shortest wait that was laid to somebody.
+    long_wait_ns: u64,
+}
+
+#[derive(Serialize)]
+struct HostJson {
+    cpus: u32,
+    /// Time on CPUs of all threads.
+    on_cpu_ns: u64,
+}
+
+/// The report as one JSON object on one line, the line's end included.
+pub(crate) fn explain_json(report: &ExplainReport) -> String {
+    let (agent, explanation) = (&report.agent, &report.explanation);
+    let show = |name: &str| name.to_owned();
+    let reasons = explanation.reasons.iter().map(|reason| ReasonJson {
+        reason,
+        sentence: words::sentence(reason, &report.evidence, &show),
+        remedy: words::remedy(reason, &report.evidence),
+    });
+    json_line(&ReportJson {
+        report: "explain",
+        from_ns: report.from_ns,
+        to_ns: report.to_ns,
+        agent: AgentJson {
+            name: &agent.name,
+            group: &agent.group,
+            kind: agent.kind.as_str(),
+            source: agent.source.as_str(),
+            place: &agent.place,
+            slot: agent.slot.slot,
+            generation: agent.slot.generation,
+        },
+        verdict: explanation.verdict,
+        reasons: reasons.collect(),
+        ledger: LedgerJson::from(report),
+        waits: WaitsJson::from(report),
+        bursts: explanation.bursts,
+        kept_waiting: &report.evidence.kept_waiting,
+        host: HostJson {
+            cpus: report.evidence.host.cpus,
+            on_cpu_ns: report.evidence.host.on_cpu_ns,
+        },
+        losses: report.losses.into(),
+    })
+}
+
+impl From<&ExplainReport> for LedgerJson {
+    fn from(report: &ExplainReport) -> Self {
+        let ledger = &report.evidence.window.ledger;
+        Self {
+            threads: ledger.threads,
+            total_ns: ledger.total_ns(),
+            on_cpu_ns: ledger.spent_ns(state::ON_CPU),
+            waiting_woken_ns: ledger.spent_ns(state::WAITING_WOKEN),
+            waiting_preempted_ns: ledger.spent_ns(state::WAITING_PREEMPTED),
+            throttled_ns: ledger.spent_ns(state::THROTTLED),
+            blocked_io_ns: ledger.spent_ns(state::BLOCKED_IO),
+            blocked_ns: ledger.spent_ns(state::BLOCKED),
+            asleep_ns: ledger.spent_ns(state::ASLEEP),
+        }
+    }
+}
+
+impl From<&ExplainReport> for WaitsJson {
+    fn from(report: &ExplainReport) -> Self {
+        let window = &report.evidence.window;
+        let waits = window.waits();
+        Self {
+            waits: waits.total(),
+            waits_woken: window.wake_wait.total(),
+            waits_preempted: window.preempt_wait.total(),
+            wait_p50_ns: waits.quantile_ns(0.5),
+            wait_p99_ns: waits.quantile_ns(0.99),
+            wait_max_ns: waits.max_ns(),
+            long_wait_ns: report.evidence.long_wait_ns,
+        }
+    }
+}
