@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -146,13 +147,17 @@ impl Store {
             announce("fetching kmod");
             self.apt()?.unpack_runnable(&["kmod"], &self.codename, root)
         })?;
-        let places = ["sbin/depmod", "usr/sbin/depmod"].map(|place| root.join(place));
+        // The package's `depmod` is a link to /bin/kmod, which is not there unless it is installed:
+        // the program itself goes by the name that it is called by.
+        let places = ["bin/kmod", "usr/bin/kmod"].map(|place| root.join(place));
         let path = places
             .into_iter()
             .find(|path| path.exists())
-            .context("kmod has no depmod")?;
+            .context("the package kmod holds no kmod")?;
         let mut command = Command::new(path);
-        command.env("LD_LIBRARY_PATH", library_path(&root));
+        command
+            .arg0("depmod")
+            .env("LD_LIBRARY_PATH", library_path(&root));
         Ok(command)
     }
 
