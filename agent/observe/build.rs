@@ -11,7 +11,10 @@ use hostler_ebpf_build::{Toolchain, build, sources};
 use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // As cargo says now, not as it was when this was compiled: a copied target folder must not
+    // build the programs of the tree that it came from.
+    let package = env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?;
+    let root = Path::new(&package)
         .join("../..")
         .canonicalize()?;
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
