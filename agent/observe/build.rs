@@ -14,9 +14,7 @@ fn main() -> Result<()> {
     // As cargo says now, not as it was when this was compiled: a copied target folder must not
     // build the programs of the tree that it came from.
     let package = env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?;
-    let root = Path::new(&package)
-        .join("../..")
-        .canonicalize()?;
+    let root = Path::new(&package).join("../..").canonicalize()?;
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
     probes(&root, &out)?;
     snapshot(&root, &out)

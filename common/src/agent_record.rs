@@ -1,6 +1,11 @@
 //! What the kernel side has counted for one agent, cumulative since its slot was given.
 
-use crate::{ledger::Ledger, run_queue::RunQueue, shared::SharedU32};
+use crate::{
+    block_io::BlockIo,
+    ledger::Ledger,
+    run_queue::RunQueue,
+    shared::{SharedU32, SharedU64},
+};
 
 /// One agent's record, one element of the map `AGENTS`.
 ///
@@ -17,6 +22,10 @@ pub struct AgentRecord {
     pub selected: SharedU32,
     /// What the agent's threads waited and ran.
     pub run_queue: RunQueue,
+    /// What the agent's threads read and wrote.
+    pub block_io: BlockIo,
+    /// The agent's processes that the kernel ended because memory ran out.
+    pub oom_kills: SharedU64,
 }
 
 const _: () = assert!(size_of::<AgentRecord>() == 3200);

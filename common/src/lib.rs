@@ -12,7 +12,7 @@
 )]
 
 pub mod agent_record;
-
+pub mod block_io;
 pub mod event;
 pub mod histogram;
 pub mod ledger;

@@ -26,9 +26,13 @@ pub struct ThreadRecord {
     pub preemptor: u32,
     /// Explicit padding, 0.
     pub reserved: u32,
+    /// The kernel's count of the bytes that the thread has read, as of its last switch-out.
+    pub read_bytes: u64,
+    /// Likewise of those that it has written.
+    pub written_bytes: u64,
 }
 
-const _: () = assert!(size_of::<ThreadRecord>() == 40);
+const _: () = assert!(size_of::<ThreadRecord>() == 56);
 
 /// Bits of [`ThreadRecord::flags`].
 pub mod flag {

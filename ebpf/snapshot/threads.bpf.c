@@ -56,6 +56,7 @@ struct upid { int nr; } CO_RE;
 struct pid { struct upid numbers[1]; } CO_RE;
 struct signal_struct { struct pid *pids[4]; } CO_RE;
 struct cred { struct { u32 val; } euid; } CO_RE;
+struct task_io_accounting { u64 read_bytes, write_bytes; } CO_RE;
 struct task_struct {
 	int pid;
 	int tgid;
@@ -73,6 +74,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct task_io_accounting ioac;
 } CO_RE;
 
 struct seq_file;
@@ -89,6 +91,7 @@ struct thread_record {
 	u32 flags;
 	u32 preemptor;
 	u32 reserved;
+	u64 read_bytes, written_bytes;
 };
 
 /* Of an agent's record only the first part is used here. */
@@ -263,6 +266,10 @@ static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cg
 
 	assign(&first, task, css_set, cgroup_id);
 	first.since_ns = bpf_ktime_get_ns();
+	if (bpf_core_field_exists(task->ioac.read_bytes)) {
+		first.read_bytes = task->ioac.read_bytes;
+		first.written_bytes = task->ioac.write_bytes;
+	}
 	/* A stretch or a wait that began before the probes has no known length. */
 	first.flags |= FLAG_SINCE_UNKNOWN;
 	record = bpf_task_storage_get(&THREADS, task, &first, BPF_LOCAL_STORAGE_GET_F_CREATE);

@@ -19,11 +19,13 @@
     reason = "kernel programs live on raw pointers that only the verifier can vouch for"
 )]
 
+mod block_io;
 mod counter;
 mod ledger;
 mod lifecycle;
 mod maps;
 mod offsets;
+mod oom;
 mod pairs;
 mod sched;
 mod task_storage;

@@ -41,6 +41,14 @@ offsets! {
     CFS_RQ_THROTTLE_COUNT;
     /// `task_struct.throttled` of Linux 6.18 and newer, [`ABSENT`] before
     TASK_THROTTLED;
+    /// `task_struct.signal`
+    TASK_SIGNAL;
+    /// `signal_struct.oom_mm`, [`ABSENT`] if this kernel does not note victims there
+    SIGNAL_OOM_MM;
+    /// `task_struct.ioac.read_bytes`, [`ABSENT`] if this kernel does not count them
+    TASK_READ_BYTES;
+    /// `task_struct.ioac.write_bytes`, [`ABSENT`] likewise
+    TASK_WRITTEN_BYTES;
     /// `task_struct.cgroups`
     TASK_CGROUPS;
     /// `css_set.dfl_cgrp`
@@ -130,6 +138,32 @@ impl Task {
         }
         let run_queue = Object(self.0.field(&TASK_CFS_RQ));
         run_queue.field::<i32>(&CFS_RQ_THROTTLE_COUNT) > 0
+    }
+
+    /// Bytes that the thread has read from storage and written to it; `None` if this kernel does
+    /// not count them.
+    #[inline(always)]
+    pub(crate) fn read_and_written_bytes(self) -> Option<(u64, u64)> {
+        if TASK_READ_BYTES.load() == ABSENT || TASK_WRITTEN_BYTES.load() == ABSENT {
+            return None;
+        }
+        let read_bytes = self.0.field(&TASK_READ_BYTES);
+        Some((read_bytes, self.0.field(&TASK_WRITTEN_BYTES)))
+    }
+
+    /// Whether the kernel chose the process to be ended because memory ran out.
+    #[inline(always)]
+    pub(crate) fn is_oom_victim(self) -> bool {
+        if TASK_SIGNAL.load() == ABSENT || SIGNAL_OOM_MM.load() == ABSENT {
+            return false;
+        }
+        Object(self.0.field(&TASK_SIGNAL)).field::<u64>(&SIGNAL_OOM_MM) != 0
+    }
+
+    /// The first thread of a process, which has the process's id.
+    #[inline(always)]
+    pub(crate) fn is_first_of_process(self) -> bool {
+        self.0.field::<u32>(&TASK_PID) == self.process_id()
     }
 
     /// The process's id.

@@ -21,6 +21,7 @@ use hostler_common::{
 };
 
 use crate::{
+    block_io::count_bytes,
     counter::{add, record},
     ledger::change_state,
     maps::{CPUS, THREADS, count_loss},
@@ -135,6 +136,7 @@ fn switched_out(task: Task, thread: &mut ThreadRecord, switch: &Switch, preempto
         return;
     };
     count_run(agent, thread, switch);
+    count_bytes(agent, thread, task);
     thread.preemptor = preemptor;
     change_state(agent, thread, state_after(task, switch), switch.now_ns);
 }

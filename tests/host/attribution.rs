@@ -91,7 +91,7 @@ fn trace_load(host: &Host, label: &str, words: &[&str]) -> (Value, String) {
 }
 
 /// Ends a trace by a signal, as a user does, and takes one row out of its only report.
-fn row_after_interrupt(mut tracer: Running, name: &str) -> Value {
+pub(crate) fn row_after_interrupt(mut tracer: Running, name: &str) -> Value {
     tracer.send(Signal::SIGINT);
     let output = tracer.wait();
     let reports = reports(&output);
@@ -119,7 +119,7 @@ fn row(report: &Value, name: &str) -> Value {
         .clone()
 }
 
-fn count(row: &Value, field: &str) -> u64 {
+pub(crate) fn count(row: &Value, field: &str) -> u64 {
     row[field]
         .as_u64()
         .unwrap_or_else(|| panic!("{field} is not a count in {row:#}"))

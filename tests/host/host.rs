@@ -63,6 +63,14 @@ impl Host {
                 let tried = fs::read_to_string(path).and_then(|last| fs::write(path, last));
                 tried.err().map(|error| format!("{path}: {error}"))
             }
+            Need::MemoryLimits => {
+                let path = self.cgroup_root.join("cgroup.subtree_control");
+                let controllers = fs::read_to_string(path).unwrap_or_default();
+                let has = controllers.split_whitespace().any(|name| name == "memory");
+                (!has)
+                    .then(|| "the v2 hierarchy has no memory controller for its cgroups".to_owned())
+            }
+            Need::Storage => crate::block_io::Storage::find().err(),
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
                 match made {
@@ -126,6 +134,16 @@ impl TestCgroup {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a shell can be started")
+    }
+
+    /// Writes one of the cgroup's files.
+    pub(crate) fn write(&self, file: &str, value: &str) {
+        fs::write(self.path.join(file), value).expect("the file takes it");
+    }
+
+    /// Reads one of the cgroup's files.
+    pub(crate) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path.join(file)).expect("the file is there")
     }
 
     /// Starts one of this binary's own loads in the cgroup.

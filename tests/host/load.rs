@@ -42,6 +42,8 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("ping-pong") => ping_pong(number(1)),
         Some("exec-by-thread") => exec_by_thread(number(1)),
         Some("wait-for-word") => wait_for_word(number(1)),
+        Some("hog") => crate::oom::load(),
+        Some("storage") => return crate::block_io::load(&words[1..]),
         _ => return ExitCode::FAILURE,
     }
     let after = switches();

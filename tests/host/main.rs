@@ -5,11 +5,13 @@
 //! own, and end only what they started.
 
 mod attribution;
+mod block_io;
 mod ends;
 mod explain;
 mod host;
 mod identity;
 mod load;
+mod oom;
 mod refusals;
 
 use std::process::ExitCode;
@@ -35,6 +37,10 @@ enum Need {
     ChosenProcessIds,
     /// To make mount namespaces, in which something of the host is missing.
     MountNamespaces,
+    /// A file or device that can be read and written past the page cache, and that the kernel counts.
+    Storage,
+    /// To limit the memory of cgroups of its own.
+    MemoryLimits,
 }
 
 fn main() -> ExitCode {
@@ -48,9 +54,11 @@ fn main() -> ExitCode {
     let machine = host::Host::find();
     let all = [
         attribution::TESTS,
+        block_io::TESTS,
         identity::TESTS,
         ends::TESTS,
         explain::TESTS,
+        oom::TESTS,
         refusals::TESTS,
     ]
     .concat();

@@ -1,6 +1,7 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
 use hostler_common::slot::SlotLease;
+use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::identity::Kind;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
@@ -147,10 +148,23 @@ pub(crate) struct LedgerReport {
     pub(crate) from_ns: u64,
     /// When it ended.
     pub(crate) to_ns: u64,
-    /// Agents by name; who spent most time on or waiting for a CPU comes first.
-    pub(crate) rows: Vec<(String, LedgerWindow)>,
+    /// Who spent most time on or waiting for a CPU comes first.
+    pub(crate) rows: Vec<LedgerRow>,
     /// What is not exact.
     pub(crate) losses: LossSignal,
+}
+
+/// Where the time of one agent's threads went, and what else was counted of it.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerRow {
+    /// The agent's name.
+    pub(crate) name: String,
+    /// Where the time went.
+    pub(crate) ledger: LedgerWindow,
+    /// Bytes read and written; `None` if this kernel does not count them.
+    pub(crate) block_io: Option<BlockIoWindow>,
+    /// Processes ended because memory ran out; `None` if this kernel does not tell.
+    pub(crate) oom_kills: Option<u64>,
 }
 
 impl LedgerReport {

@@ -93,6 +93,16 @@ pub struct RunQueueSignal {
     pub on_cpu: BucketReadings,
 }
 
+/// Bytes read from and written to storage, cumulative; see [`hostler_common::block_io`] for what
+/// counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockIoSignal {
+    /// Bytes whose reading was submitted.
+    pub read_bytes: u64,
+    /// Bytes that were dirtied, or written directly.
+    pub written_bytes: u64,
+}
+
 /// An agent's cumulative signals at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentReading {
@@ -102,6 +112,10 @@ pub struct AgentReading {
     pub ledger: LedgerSignal,
     /// Waits, stretches and switches.
     pub run_queue: Arc<RunQueueSignal>,
+    /// Bytes read and written.
+    pub block_io: BlockIoSignal,
+    /// Processes that the kernel ended because memory ran out.
+    pub oom_kills: u64,
 }
 
 /// A CPU's cumulative signals at an instant.

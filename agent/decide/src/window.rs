@@ -9,11 +9,12 @@ use hostler_common::{
 };
 
 use crate::{
+    block_io::BlockIoWindow,
     durations::Durations,
     identity::Kind,
     signal::{
-        Agent, AgentSource, CpuReading, LedgerSignal, LossSignal, PairSignal, Reading,
-        RunQueueSignal,
+        Agent, AgentSource, BlockIoSignal, CpuReading, LedgerSignal, LossSignal, PairSignal,
+        Reading, RunQueueSignal,
     },
 };
 
@@ -60,7 +61,8 @@ impl LedgerWindow {
     }
 }
 
-/// Waits for a CPU, stretches on it, switches, and where the time went, during a window.
+/// Waits for a CPU, stretches on it, switches, where the time went, and what else was counted, during
+/// a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQueueWindow {
     /// Where the threads' time went. Of a CPU, only the time on it and the waits that ended on it
@@ -76,6 +78,10 @@ pub struct RunQueueWindow {
     pub preempt_wait: Durations,
     /// Stretches on a CPU that ended in the window.
     pub on_cpu: Durations,
+    /// What was read and written; nothing is known of a CPU.
+    pub block_io: BlockIoWindow,
+    /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
+    pub oom_kills: u64,
 }
 
 impl RunQueueWindow {
@@ -101,6 +107,8 @@ impl RunQueueWindow {
             wake_wait: later.wake_wait.since(&earlier.wake_wait),
             preempt_wait: later.preempt_wait.since(&earlier.preempt_wait),
             on_cpu: later.on_cpu.since(&earlier.on_cpu),
+            block_io: BlockIoWindow::default(),
+            oom_kills: 0,
         }
     }
 
@@ -140,6 +148,8 @@ impl RunQueueWindow {
         self.wake_wait.add(&other.wake_wait);
         self.preempt_wait.add(&other.preempt_wait);
         self.on_cpu.add(&other.on_cpu);
+        self.block_io.add(&other.block_io);
+        self.oom_kills += other.oom_kills;
     }
 
     /// Waits of both kinds that ended in the window.
@@ -169,7 +179,8 @@ impl RunQueueWindow {
         self.ledger.spent_ns(state::ON_CPU)
     }
 
-    /// Whether no thread ran, wanted to run, or was switched.
+    /// Whether no thread ran, wanted to run, was switched, read or wrote, or was ended
+    /// for want of memory.
     pub fn is_idle(&self) -> bool {
         self.voluntary_switches == 0
             && self.involuntary_switches == 0
@@ -177,6 +188,8 @@ impl RunQueueWindow {
             && self.on_cpu_ns() == 0
             && self.wake_wait.is_empty()
             && self.preempt_wait.is_empty()
+            && self.block_io.is_empty()
+            && self.oom_kills == 0
     }
 }
 
@@ -278,18 +291,36 @@ fn agents_between(
     earlier: &Reading,
     later: &Reading,
 ) -> BTreeMap<SlotLease, (Agent, RunQueueWindow)> {
-    let nothing = (LedgerSignal::default(), Arc::new(RunQueueSignal::default()));
+    let nothing = (
+        LedgerSignal::default(),
+        Arc::new(RunQueueSignal::default()),
+        BlockIoSignal::default(),
+        0,
+    );
     let before: BTreeMap<SlotLease, _> = earlier
         .agents
         .iter()
-        .map(|reading| (reading.agent.id, (&reading.ledger, &reading.run_queue)))
+        .map(|reading| {
+            let before = (
+                &reading.ledger,
+                &reading.run_queue,
+                &reading.block_io,
+                reading.oom_kills,
+            );
+            (reading.agent.id, before)
+        })
         .collect();
     let mut agents = BTreeMap::new();
     for reading in &later.agents {
         let id = reading.agent.id;
-        let (ledger, run_queue) = before.get(&id).copied().unwrap_or((&nothing.0, &nothing.1));
+        let (ledger, run_queue, block_io, oom_kills) = before
+            .get(&id)
+            .copied()
+            .unwrap_or((&nothing.0, &nothing.1, &nothing.2, nothing.3));
         let ledger = LedgerWindow::between(ledger, &reading.ledger);
-        let window = RunQueueWindow::between(ledger, run_queue, &reading.run_queue);
+        let mut window = RunQueueWindow::between(ledger, run_queue, &reading.run_queue);
+        window.block_io = BlockIoWindow::between(block_io, &reading.block_io);
+        window.oom_kills = reading.oom_kills.wrapping_sub(oom_kills);
         if ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle() {
             agents.insert(id, (reading.agent.clone(), window));
         }
@@ -362,6 +393,8 @@ mod tests {
             agent,
             ledger: LedgerSignal::default(),
             run_queue,
+            block_io: BlockIoSignal::default(),
+            oom_kills: 0,
         }
     }
 
@@ -408,6 +441,15 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_whose_process_was_ended_for_want_of_memory_is_not_left_out() {
+        let mut victim = reading_of(agent(200, 1), signal(1));
+        let earlier = reading(1, vec![victim.clone()]);
+        victim.oom_kills = 1;
+        let window = Window::between(&earlier, &reading(2, vec![victim]));
+        assert_eq!(window.agents[&agent(200, 1).id].1.oom_kills, 1);
+    }
+
+    #[test]
     fn a_thread_that_sleeps_through_a_window_is_asleep_for_all_of_it() {
         let mut words = [0; STATES];
         words[state::ASLEEP as usize] = entry(5 * UNIT_NS);
@@ -420,6 +462,8 @@ mod tests {
                     agent: agent(200, 1),
                     ledger,
                     run_queue,
+                    block_io: BlockIoSignal::default(),
+                    oom_kills: 0,
                 }],
             )
         };

@@ -82,6 +82,8 @@ impl Observer {
     pub fn signal_sources(&self) -> Vec<SignalSource> {
         vec![
             run_queue_source(),
+            block_io_source(self.available().block_io),
+            oom_source(self.available().oom_kills),
             self.cgroup_source(),
             self.thread_source(),
         ]
@@ -146,6 +148,41 @@ fn run_queue_source() -> SignalSource {
         in_use: Some("BTF tracepoints of the scheduler, fields read by plain loads".to_owned()),
         better: Vec::new(),
         note: "waits after wake-up and after preemption are told apart".to_owned(),
+    }
+}
+
+fn block_io_source(is_available: bool) -> SignalSource {
+    let source = "the kernel's own count for each thread, read at its switches".to_owned();
+    let (in_use, better, note) = if is_available {
+        let note = "as /proc/PID/io has it: reads by who submitted them, writes by who dirtied the \
+                    page";
+        (Some(source), Vec::new(), note)
+    } else {
+        let why_not = "this kernel has no field task_io_accounting.read_bytes \
+                       (CONFIG_TASK_IO_ACCOUNTING)";
+        (None, vec![(source, why_not.to_owned())], "")
+    };
+    SignalSource {
+        signal: "bytes read from storage and written to it",
+        in_use,
+        better,
+        note: note.to_owned(),
+    }
+}
+
+fn oom_source(is_available: bool) -> SignalSource {
+    let source = "victims as the kernel marks them, seen as they exit".to_owned();
+    let (in_use, better) = if is_available {
+        (Some(source), Vec::new())
+    } else {
+        let why_not = "this kernel has no field signal_struct.oom_mm".to_owned();
+        (None, vec![(source, why_not)])
+    };
+    SignalSource {
+        signal: "processes ended because memory ran out",
+        in_use,
+        better,
+        note: String::new(),
     }
 }
 

@@ -31,6 +31,7 @@ pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, blind_spots, host_facts};
 pub use error::ObserveError;
 pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
+pub use offsets::Available;
 pub use preflight::{host_name, release as kernel_release};
 pub use snapshot::ThreadSource;
 pub use topology::{nodes_of_cpus, online_cpus};

@@ -26,7 +26,7 @@ use hostler_decide::{
 };
 
 use crate::{
-    AgentPlace, ObserveError, ThreadSource,
+    AgentPlace, Available, ObserveError, ThreadSource,
     agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
     claims::Claims,
@@ -210,6 +210,11 @@ impl Observer {
     /// The v2 hierarchy.
     pub(crate) fn hierarchy(&self) -> &Hierarchy {
         &self.hierarchy
+    }
+
+    /// Which of the signals that not every kernel has are counted.
+    pub fn available(&self) -> Available {
+        self.probes.available()
     }
 
     /// How many agents are known.

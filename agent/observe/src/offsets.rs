@@ -13,6 +13,30 @@ use crate::ObserveError;
 /// In place of an offset: this kernel has no such field, and does without.
 const ABSENT: u32 = u32::MAX;
 
+/// Which of the signals that not every kernel has are counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Available {
+    /// Bytes read from storage and written to it.
+    pub block_io: bool,
+    /// Processes that the kernel ended because memory ran out.
+    pub oom_kills: bool,
+}
+
+impl Available {
+    /// Looks which fields were found; `fields` is what [`resolve`] returned.
+    pub(crate) fn from_fields(fields: &[(&'static str, u32)]) -> Self {
+        let has = |wanted| {
+            fields
+                .iter()
+                .any(|&(global, offset)| global == wanted && offset != ABSENT)
+        };
+        Self {
+            oom_kills: has("TASK_SIGNAL") && has("SIGNAL_OOM_MM"),
+            block_io: has("TASK_READ_BYTES") && has("TASK_WRITTEN_BYTES"),
+        }
+    }
+}
+
 /// Global of the object, C struct, member: fields that every kernel has.
 const NEEDED: [(&str, &str, &str); 13] = [
     ("TASK_PID", "task_struct", "pid"),
@@ -50,7 +74,15 @@ pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
     let cfs_rq = field_bits(&btf, "task_struct", "se")
         .zip(field_bits(&btf, "sched_entity", "cfs_rq"))
         .map(|(entity, queue)| entity + queue);
+    let byte_count = |field| {
+        let accounting = field_bits(&btf, "task_struct", "ioac")?;
+        Some(accounting + field_bits(&btf, "task_io_accounting", field)?)
+    };
     for (global, bits) in [
+        ("TASK_SIGNAL", field_bits(&btf, "task_struct", "signal")),
+        ("SIGNAL_OOM_MM", field_bits(&btf, "signal_struct", "oom_mm")),
+        ("TASK_READ_BYTES", byte_count("read_bytes")),
+        ("TASK_WRITTEN_BYTES", byte_count("write_bytes")),
         ("TASK_CFS_RQ", cfs_rq),
         (
             "CFS_RQ_THROTTLE_COUNT",
@@ -101,5 +133,13 @@ mod tests {
         // Two fields of one struct can't lie at the same place.
         assert_ne!(offset("TASK_PID"), offset("TASK_FLAGS"));
         assert_ne!(offset("TASK_CGROUPS"), Some(0));
+    }
+
+    #[test]
+    fn a_signal_whose_field_is_absent_is_not_available() {
+        let fields = |written| [("TASK_READ_BYTES", 8), ("TASK_WRITTEN_BYTES", written)];
+        assert!(Available::from_fields(&fields(16)).block_io);
+        assert!(!Available::from_fields(&fields(ABSENT)).block_io);
+        assert!(!Available::from_fields(&[]).block_io);
     }
 }

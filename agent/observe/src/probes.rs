@@ -23,13 +23,18 @@ use hostler_common::{
 
 use hostler_decide::signal::PairSignal;
 
-use crate::{ObserveError, mapped::Mapped, offsets, topology::possible_cpus};
+use crate::{Available, ObserveError, mapped::Mapped, offsets, topology::possible_cpus};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
 
 /// Programs that follow threads and cgroups. They come first, so that whoever is made from then on
 /// is known.
-const LIFECYCLE: [&str; 3] = ["task_newtask", "cgroup_mkdir", "cgroup_rmdir"];
+const LIFECYCLE: [&str; 4] = [
+    "task_newtask",
+    "cgroup_mkdir",
+    "cgroup_rmdir",
+    "sched_process_exit",
+];
 
 /// Follows what processes run, which matters to rules only.
 const FOR_RULES: &str = "sched_process_exec";
@@ -48,6 +53,7 @@ pub(crate) struct Probes {
     losses: Mapped<Losses>,
     events: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
+    available: Available,
     ebpf: Ebpf,
     has_rules: bool,
 }
@@ -93,6 +99,7 @@ impl Probes {
                 .map_err(|error| ObserveError::refused("EVENTS", error))?,
             warnings: EbpfLogger::init(&mut ebpf)
                 .map_err(|error| ObserveError::refused("the programs' log", in_full(&error)))?,
+            available: Available::from_fields(&fields),
             ebpf,
             has_rules,
         })
@@ -129,6 +136,11 @@ impl Probes {
     /// The CPUs' records, by CPU number.
     pub(crate) fn cpus(&self) -> &[CpuRecord] {
         self.cpus.records()
+    }
+
+    /// Which of the signals that not every kernel has are counted.
+    pub(crate) fn available(&self) -> Available {
+        self.available
     }
 
     /// What was lost.

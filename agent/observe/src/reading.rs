@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use hostler_common::{
+    agent_record::AgentRecord,
+    block_io::BlockIo,
     histogram::Histogram,
     ledger::{Ledger, STATES},
     losses::Losses,
@@ -11,7 +13,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     durations::BucketReadings,
-    signal::{AgentReading, CpuReading, LedgerSignal, LossSignal, RunQueueSignal},
+    signal::{AgentReading, BlockIoSignal, CpuReading, LedgerSignal, LossSignal, RunQueueSignal},
 };
 
 use crate::{
@@ -31,6 +33,8 @@ pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> 
                 agent: entry.agent.clone(),
                 ledger: LedgerSignal::new(&words, at_ns),
                 run_queue: Arc::clone(&entry.last),
+                block_io: sum_of_block_io(probes, entry.agent.id.slot),
+                oom_kills: sum_of_oom_kills(probes, entry.agent.id.slot),
             }
         })
         .collect()
@@ -67,8 +71,12 @@ pub(crate) fn cpus(probes: &Probes) -> Vec<CpuReading> {
 }
 
 /// Sets a record to zero between two agents.
-pub(crate) fn clear(ledger: &Ledger, run_queue: &RunQueue) {
-    for word in &ledger.words {
+pub(crate) fn clear(record: &AgentRecord) {
+    let run_queue = &record.run_queue;
+    record.block_io.read_bytes.store(0);
+    record.block_io.written_bytes.store(0);
+    record.oom_kills.store(0);
+    for word in &record.ledger.words {
         word.store(0);
     }
     run_queue.voluntary_switches.store(0);
@@ -109,6 +117,13 @@ fn read(run_queue: &RunQueue) -> RunQueueSignal {
     }
 }
 
+fn read_block_io(block_io: &BlockIo) -> BlockIoSignal {
+    BlockIoSignal {
+        read_bytes: block_io.read_bytes.load(),
+        written_bytes: block_io.written_bytes.load(),
+    }
+}
+
 fn has_switched(run_queue: &RunQueue, last: &RunQueueSignal) -> bool {
     run_queue.voluntary_switches.load() != last.voluntary_switches
         || run_queue.involuntary_switches.load() != last.involuntary_switches
@@ -126,9 +141,13 @@ fn buckets(histogram: &Histogram) -> BucketReadings {
     readings
 }
 
-/// The indices of a sharded slot's records that a CPU can write to.
+/// The indices of the records that a CPU can write to for a slot.
 fn shards(probes: &Probes, slot: u32) -> impl Iterator<Item = usize> {
-    let shards = SHARDS.min(u32::try_from(probes.cpus().len()).unwrap_or(SHARDS));
+    let shards = if slot < SHARDED_SLOTS {
+        SHARDS.min(u32::try_from(probes.cpus().len()).unwrap_or(SHARDS))
+    } else {
+        1
+    };
     (0..shards).map(move |shard| record_index(slot, shard) as usize)
 }
 
@@ -160,4 +179,21 @@ fn sum_of_shards(probes: &Probes, slot: u32) -> RunQueueSignal {
         }
     }
     sum
+}
+
+fn sum_of_block_io(probes: &Probes, slot: u32) -> BlockIoSignal {
+    let mut sum = BlockIoSignal::default();
+    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
+        let one = read_block_io(&record.block_io);
+        sum.read_bytes = sum.read_bytes.wrapping_add(one.read_bytes);
+        sum.written_bytes = sum.written_bytes.wrapping_add(one.written_bytes);
+    }
+    sum
+}
+
+fn sum_of_oom_kills(probes: &Probes, slot: u32) -> u64 {
+    shards(probes, slot)
+        .filter_map(|index| probes.agents().get(index))
+        .map(|record| record.oom_kills.load())
+        .fold(0, u64::wrapping_add)
 }

@@ -183,7 +183,10 @@ Measure where the time of each agent's threads goes
 
 The states add up to threads × time: of ten threads, one that computes and nine that sleep make \
 10 % on CPU and 90 % asleep. Waiting for a CPU is told apart by what came before it, a wake-up or \
-a preemption. Throttled is held back by a CPU quota of the agent's own group.";
+a preemption. Throttled is held back by a CPU quota of the agent's own group.
+
+READ and WRITTEN are bytes as /proc/PID/io has them: reads by who submitted them, writes by who \
+dirtied the page, also if that page is dropped before it is written.";
 
 /// Of which agents to tell where the time went, and how.
 #[derive(Args, Debug)]

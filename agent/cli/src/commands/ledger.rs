@@ -2,7 +2,7 @@
 
 use hostler_common::ledger::state;
 use hostler_decide::window::{LedgerWindow, Window};
-use hostler_observe::Options;
+use hostler_observe::{Available, Options};
 
 use super::{announce, observe, watch};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     output::{self, Stdout},
     render::{ledger_csv, ledger_json, ledger_text},
-    report::LedgerReport,
+    report::{LedgerReport, LedgerRow},
 };
 
 pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
@@ -18,8 +18,8 @@ pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     let schedule = args.times.schedule();
     announce("where the time goes", schedule, stdout);
     let mut is_first = true;
-    watch(&mut observer, schedule, |window, _| {
-        let report = report(args, window);
+    watch(&mut observer, schedule, |window, observer| {
+        let report = report(args, window, observer.available());
         let is_first = std::mem::take(&mut is_first);
         output::write(&match args.format.chosen() {
             Format::Json => ledger_json(&report),
@@ -33,14 +33,19 @@ pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     })
 }
 
-fn report(args: &LedgerArgs, window: &Window) -> LedgerReport {
-    let mut rows: Vec<(String, LedgerWindow)> = window
+fn report(args: &LedgerArgs, window: &Window, available: Available) -> LedgerReport {
+    let mut rows: Vec<LedgerRow> = window
         .agents
         .values()
         .filter(|(agent, _)| selects(&args.agents, &agent.name))
-        .map(|(agent, window)| (agent.name.to_string(), window.ledger))
+        .map(|(agent, window)| LedgerRow {
+            name: agent.name.to_string(),
+            ledger: window.ledger,
+            block_io: available.block_io.then_some(window.block_io),
+            oom_kills: available.oom_kills.then_some(window.oom_kills),
+        })
         .collect();
-    rows.sort_by_key(|(_, ledger)| std::cmp::Reverse(wanted_ns(ledger)));
+    rows.sort_by_key(|row| std::cmp::Reverse(wanted_ns(&row.ledger)));
     LedgerReport {
         from_ns: window.from_ns,
         to_ns: window.to_ns,

@@ -1,17 +1,18 @@
-//! Where the time of each agent's threads went, as a table with a bar.
+//! Where the time of each agent's threads went, as a table with a bar, and what they read and wrote.
 
 use hostler_common::ledger::state;
 use hostler_decide::window::LedgerWindow;
 use serde::Serialize;
 
-use crate::report::LedgerReport;
+use crate::report::{LedgerReport, LedgerRow};
 
 use super::{
+    foreign::printable,
     losses::{LossesJson, footer},
     machine::{csv, json_line},
     paint::Paint,
     table::{Column, Table},
-    units::{count, duration, share},
+    units::{NONE, bytes, count, duration, share},
 };
 
 /// The states in the order in which they are shown: field in CSV, title, and what draws them in
@@ -41,7 +42,7 @@ pub(crate) fn ledger_text(report: &LedgerReport, width: usize, top: usize, color
     if report.rows.is_empty() {
         return format!("No agent had threads in {length}.\n");
     }
-    // Where there is little room, the states that are rarest go first.
+    // Where there is little room, bytes go first and then the states that are rarest.
     let mut table = Table::new(&[
         Column::name("AGENT"),
         Column::number("THREADS"),
@@ -53,12 +54,16 @@ pub(crate) fn ledger_text(report: &LedgerReport, width: usize, top: usize, color
         Column::number(STATES[5].2).expendable(4),
         Column::number(STATES[6].2).expendable(1),
         Column::word("WHERE IT WENT"),
+        Column::number("READ").expendable(5),
+        Column::number("WRITTEN").expendable(5),
     ]);
-    for (name, ledger) in report.rows.iter().take(top) {
+    for row in report.rows.iter().take(top) {
+        let ledger = &row.ledger;
+        let [read, written] = bytes_of(row).map(|number| number.map_or(NONE.to_owned(), bytes));
         let [first, second, third, fourth, fifth, sixth, seventh] =
             STATES.map(|(state, ..)| share(ledger.spent_ns(state), ledger.total_ns()));
         table.add([
-            name.clone(),
+            row.name.clone(),
             count(ledger.threads),
             first,
             second,
@@ -68,6 +73,8 @@ pub(crate) fn ledger_text(report: &LedgerReport, width: usize, top: usize, color
             sixth,
             seventh,
             bar(ledger),
+            read,
+            written,
         ]);
     }
     let agents = if report.rows.len() == 1 {
@@ -88,8 +95,38 @@ pub(crate) fn ledger_text(report: &LedgerReport, width: usize, top: usize, color
         let more = count((report.rows.len() - top) as u64);
         text.push_str(&paint.faint(format!("… and {more} more agents\n")));
     }
+    text.push_str(&oom_lines(report, paint));
     text.push_str(&footer(&report.losses));
     text
+}
+
+/// A line for each agent of which processes were ended, also if the table does not show it; empty
+/// if there was none.
+fn oom_lines(report: &LedgerReport, paint: Paint) -> String {
+    let mut text = String::new();
+    for row in &report.rows {
+        let processes = match row.oom_kills {
+            None | Some(0) => continue,
+            Some(1) => "1 process".to_owned(),
+            Some(kills) => format!("{} processes", count(kills)),
+        };
+        let name = printable(&row.name);
+        let line = format!("Memory ran out: the kernel ended {processes} of {name}");
+        text.push_str(&paint.warning(line));
+        text.push('\n');
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("\n{text}")
+}
+
+/// Bytes read and written; `None` where this kernel does not count them.
+fn bytes_of(row: &LedgerRow) -> [Option<u64>; 2] {
+    [
+        row.block_io.map(|io| io.read_bytes),
+        row.block_io.map(|io| io.written_bytes),
+    ]
 }
 
 /// The states one after the other, each as long as its share; what is there at all has a place.
@@ -132,12 +169,31 @@ struct RowJson<'a> {
     blocked_io_ns: u64,
     blocked_ns: u64,
     asleep_ns: u64,
+    /// Bytes whose reading from storage its threads submitted; null if this kernel does not count.
+    read_bytes: Option<u64>,
+    /// Bytes that its threads dirtied, or wrote directly; null likewise.
+    written_bytes: Option<u64>,
+    /// Processes that the kernel ended because memory ran out; null if it does not tell.
+    oom_kills: Option<u64>,
 }
 
 /// The report as one JSON object on one line, the line's end included.
 pub(crate) fn ledger_json(report: &LedgerReport) -> String {
-    let rows = report.rows.iter().map(|(name, ledger)| RowJson {
-        name,
+    let rows = report.rows.iter().map(row_json);
+    json_line(&ReportJson {
+        report: "ledger",
+        from_ns: report.from_ns,
+        to_ns: report.to_ns,
+        rows: rows.collect(),
+        losses: report.losses.into(),
+    })
+}
+
+fn row_json(row: &LedgerRow) -> RowJson<'_> {
+    let ledger = &row.ledger;
+    let [read_bytes, written_bytes] = bytes_of(row);
+    RowJson {
+        name: &row.name,
         threads: ledger.threads,
         total_ns: ledger.total_ns(),
         on_cpu_ns: ledger.spent_ns(state::ON_CPU),
@@ -147,14 +203,10 @@ pub(crate) fn ledger_json(report: &LedgerReport) -> String {
         blocked_io_ns: ledger.spent_ns(state::BLOCKED_IO),
         blocked_ns: ledger.spent_ns(state::BLOCKED),
         asleep_ns: ledger.spent_ns(state::ASLEEP),
-    });
-    json_line(&ReportJson {
-        report: "ledger",
-        from_ns: report.from_ns,
-        to_ns: report.to_ns,
-        rows: rows.collect(),
-        losses: report.losses.into(),
-    })
+        read_bytes,
+        written_bytes,
+        oom_kills: row.oom_kills,
+    }
 }
 
 /// The report as CSV, after a line of titles in the first one; the fields mean what they mean in
@@ -173,14 +225,21 @@ pub(crate) fn ledger_csv(report: &LedgerReport, is_first: bool) -> String {
         STATES[4].1,
         STATES[5].1,
         STATES[6].1,
+        "read_bytes",
+        "written_bytes",
+        "oom_kills",
     ];
-    let rows = report.rows.iter().map(|(name, ledger)| {
+    let rows = report.rows.iter().map(|row| {
+        let ledger = &row.ledger;
+        // What is not counted stays empty.
+        let [read, written] =
+            bytes_of(row).map(|number| number.map_or(String::new(), |number| number.to_string()));
         let [first, second, third, fourth, fifth, sixth, seventh] =
             STATES.map(|(state, ..)| ledger.spent_ns(state).to_string());
         [
             report.from_ns.to_string(),
             report.to_ns.to_string(),
-            name.clone(),
+            row.name.clone(),
             ledger.threads.to_string(),
             ledger.total_ns().to_string(),
             first,
@@ -190,6 +249,10 @@ pub(crate) fn ledger_csv(report: &LedgerReport, is_first: bool) -> String {
             fifth,
             sixth,
             seventh,
+            read,
+            written,
+            row.oom_kills
+                .map_or(String::new(), |kills| kills.to_string()),
         ]
     });
     csv(titles, is_first, rows)
@@ -197,7 +260,7 @@ pub(crate) fn ledger_csv(report: &LedgerReport, is_first: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostler_decide::signal::LossSignal;
+    use hostler_decide::{block_io::BlockIoWindow, signal::LossSignal};
 
     use super::*;
 
@@ -216,7 +279,15 @@ mod tests {
         LedgerReport {
             from_ns: 0,
             to_ns: 1_000_000_000,
-            rows: vec![("agents/a1".to_owned(), ledger)],
+            rows: vec![LedgerRow {
+                name: "agents/a1".to_owned(),
+                ledger,
+                block_io: Some(BlockIoWindow {
+                    read_bytes: 3 << 20,
+                    written_bytes: 4_096,
+                }),
+                oom_kills: Some(0),
+            }],
             losses: LossSignal::default(),
         }
     }
@@ -261,10 +332,50 @@ mod tests {
         assert_eq!(Some(states), row["total_ns"].as_u64());
         let csv = ledger_csv(&report(), true);
         let cells: Vec<&str> = csv.lines().nth(1).expect("a row").split(',').collect();
-        let states: u64 = cells[5..]
+        let states: u64 = cells[5..12]
             .iter()
             .filter_map(|cell| cell.parse::<u64>().ok())
             .sum();
         assert_eq!(cells[4].parse(), Ok(states));
+    }
+
+    #[test]
+    fn bytes_stand_beside_the_states_and_a_kernel_that_does_not_count_them_shows_none() {
+        let mut report = report();
+        let text = ledger_text(&report, 140, 20, false);
+        assert!(
+            text.contains("3.0 MiB") && text.contains("4.0 KiB"),
+            "{text}"
+        );
+        assert!(ledger_json(&report).contains("\"read_bytes\":3145728,\"written_bytes\":4096"));
+        assert!(ledger_csv(&report, false).ends_with(",3145728,4096,0\n"));
+        report.rows[0].block_io = None;
+        report.rows[0].oom_kills = None;
+        let text = ledger_text(&report, 140, 20, false);
+        assert!(text.trim_end().ends_with('–'), "{text}");
+        assert!(ledger_json(&report).contains("\"read_bytes\":null,\"written_bytes\":null"));
+        assert!(ledger_csv(&report, false).ends_with(",,,\n"));
+    }
+
+    #[test]
+    fn who_lost_processes_for_want_of_memory_is_named_below_the_table() {
+        let mut report = report();
+        assert!(!ledger_text(&report, 120, 20, false).contains("Memory ran out"));
+        report.rows[0].oom_kills = Some(2);
+        let text = ledger_text(&report, 120, 20, false);
+        assert!(
+            text.ends_with("\nMemory ran out: the kernel ended 2 processes of agents/a1\n"),
+            "{text}"
+        );
+        assert!(ledger_json(&report).contains("\"oom_kills\":2"));
+    }
+
+    #[test]
+    fn bytes_are_the_first_to_go_where_there_is_little_room() {
+        let text = ledger_text(&report(), 100, 20, false);
+        assert!(
+            text.contains("BLK I/O") && !text.contains("WRITTEN"),
+            "{text}"
+        );
     }
 }

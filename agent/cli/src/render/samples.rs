@@ -6,6 +6,7 @@ use hostler_common::{
     slot::SlotLease,
 };
 use hostler_decide::{
+    block_io::BlockIoWindow,
     durations::{BucketReadings, Durations},
     identity::Kind,
     signal::{Agent, AgentSource, LossSignal},
@@ -56,6 +57,8 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         wake_wait,
         preempt_wait,
         on_cpu,
+        block_io: BlockIoWindow::default(),
+        oom_kills: 0,
     }
 }
 

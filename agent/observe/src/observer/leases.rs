@@ -125,7 +125,7 @@ impl Observer {
                     .generation
                     .store(record.generation.load().wrapping_add(1));
                 record.selected.store(0);
-                reading::clear(&record.ledger, &record.run_queue);
+                reading::clear(record);
             }
             self.slots.free(slot);
         }

@@ -15,7 +15,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use hostler_common::thread_record::ThreadRecord;
+use hostler_common::{block_io::UNKNOWN_BYTES, thread_record::ThreadRecord};
 use nix::{errno::Errno, libc};
 use procfs::process::{Process, Stat, StatFlags};
 
@@ -54,7 +54,7 @@ impl ProcFiles {
     pub(crate) fn threads(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         let rows = self.threads_of(|_| true)?;
         for row in &rows {
-            if let Err(errno) = self.make_record(row.tid) {
+            if let Err(errno) = self.make_record(row) {
                 tracing::debug!(row.tid, %errno, "a thread got no record");
             }
         }
@@ -128,13 +128,18 @@ impl ProcFiles {
         Some(id)
     }
 
-    /// Gives a thread an empty record, unless it has one.
-    fn make_record(&self, tid: u32) -> Result<(), Errno> {
+    /// Gives a thread a record of which only the bytes so far are known, unless it has one.
+    fn make_record(&self, row: &ThreadRow) -> Result<(), Errno> {
         /// `BPF_NOEXIST`: fail if there is a record.
         const ONLY_NEW: u64 = 1;
-        let pidfd = open_thread(tid)?;
+        let pidfd = open_thread(row.tid)?;
         let key = pidfd.as_raw_fd();
-        let record = ThreadRecord::default();
+        let (read_bytes, written_bytes) = bytes_so_far(row);
+        let record = ThreadRecord {
+            read_bytes,
+            written_bytes,
+            ..ThreadRecord::default()
+        };
         // SAFETY: key and value are of the sizes that the map was made with, and outlive the call.
         let outcome = unsafe {
             libbpf_rs::libbpf_sys::bpf_map_update_elem(
@@ -156,6 +161,20 @@ fn every_process() -> Result<Vec<Process>, ObserveError> {
     let all = procfs::process::all_processes()
         .map_err(|error| ObserveError::read("/proc", std::io::Error::other(error)))?;
     Ok(all.flatten().collect())
+}
+
+/// What a thread has read and written before there was a record of it. The file takes more rights
+/// than loading programs does.
+fn bytes_so_far(row: &ThreadRow) -> (u64, u64) {
+    let (Ok(process), Ok(tid)) = (row.tgid.try_into().map(Process::new), row.tid.try_into()) else {
+        return (UNKNOWN_BYTES, UNKNOWN_BYTES);
+    };
+    process
+        .and_then(|process| process.task_from_tid(tid))
+        .and_then(|task| task.io())
+        .map_or((UNKNOWN_BYTES, UNKNOWN_BYTES), |io| {
+            (io.read_bytes, io.write_bytes)
+        })
 }
 
 /// A descriptor of one thread, or of a process by its first thread on kernels before 6.9.
