@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build_ebpf;
 mod test;
 mod vm;
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure what Hostler costs on this machine.
+    Bench(bench::BenchArgs),
     /// Build the kernel programs and say where they are.
     BuildEbpf,
     /// Run every test that this machine can run.
@@ -29,6 +32,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
+        Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),

@@ -1,0 +1,45 @@
+//! What Hostler costs, measured on this machine beside its peers. `cargo xtask bench` builds this
+//! and Hostler as they are released, and runs it.
+
+mod child;
+mod interrupt;
+mod load;
+mod load_cgroup;
+mod probes;
+mod spread;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures what Hostler costs on this machine.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What the programs on scheduler hooks cost, beside runqlat, cpudist and bpftrace.
+    Probes(probes::ProbesArgs),
+    /// One of the loads, for the benches themselves.
+    #[command(hide = true)]
+    Load(load::LoadArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().bench {
+        Bench::Probes(args) => probes::run(&args),
+        Bench::Load(args) => load::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
