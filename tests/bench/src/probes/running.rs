@@ -7,15 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use hostler_observe::RunTimeStatistics;
 use nix::sys::signal::Signal;
 
 use super::{
-    programs,
+    programs::{self, ProgramRuns},
     tool::{Tool, Tools},
 };
 use crate::{child::Bounded, interrupt::Interrupt, load::Load, load_cgroup::LoadCgroup};
 
-/// How long a tool may take until its programs are there.
+/// How long a tool may take until its programs run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A tool whose programs have not changed for this long is ready.
@@ -40,24 +41,30 @@ pub(crate) struct RunningTool {
 }
 
 impl Bench {
-    /// Starts a tool, and waits until its programs are loaded.
+    /// Starts a tool, and waits until its programs run. For that the statistics are on, but not any
+    /// longer.
     pub(crate) fn start_tool(&self, tool: Tool) -> Result<RunningTool> {
+        let _statistics = RunTimeStatistics::enable()?;
         let words = self.tools.words(tool)?;
         let mut child = Bounded::start(tool.title(), words, Stdio::null())?;
         let start = Instant::now();
         let mut programs = BTreeSet::new();
-        let mut since = start;
-        while programs.is_empty() || since.elapsed() < STABLE {
+        let mut since = None::<Instant>;
+        while since.is_none_or(|since| since.elapsed() < STABLE) {
             ensure!(
                 start.elapsed() < PATIENCE,
-                "{} has loaded no programs",
-                tool.title()
+                "no program of {} has run within {} s",
+                tool.title(),
+                PATIENCE.as_secs()
             );
             self.interrupt.sleep(STEP)?;
             child.check_running()?;
             let held = programs::held_by(&child.pid().to_string())?;
-            if held != programs {
-                (programs, since) = (held, Instant::now());
+            let have_run = |program: ProgramRuns| tool.counts(&program) && program.runs > 0;
+            if held != programs || !programs::read(&held).into_iter().any(have_run) {
+                (programs, since) = (held, None);
+            } else if since.is_none() {
+                since = Some(Instant::now());
             }
         }
         Ok(RunningTool { child, programs })
