@@ -115,8 +115,9 @@ impl Page {
         }
         let quantile = |q| duration_or_none(waits.quantile_ns(q));
         let numbers = format!(
-            "{} waits for a CPU: p50 {}, p99 {}, max {}; {} in all",
+            "{} {} for a CPU: p50 {}, p99 {}, max {}; {} in all",
             compact_count(waits.total()),
+            if waits.total() == 1 { "wait" } else { "waits" },
             quantile(0.5),
             quantile(0.99),
             duration_or_none(waits.max_ns()),

@@ -68,6 +68,9 @@ pub struct Blame {
     pub held_waits: u64,
     /// The waits until then, in ns.
     pub held_ns: u64,
+    /// How long whoever did so was on CPUs in the window, in ns, if that is known. The agent can't
+    /// have waited longer for them, times its threads.
+    pub ran_ns: Option<u64>,
 }
 
 /// An agent that had to wait for the explained one.
@@ -107,6 +110,10 @@ impl Blame {
         self.taken_ns = self.taken_ns.saturating_add(other.taken_ns);
         self.held_waits = self.held_waits.saturating_add(other.held_waits);
         self.held_ns = self.held_ns.saturating_add(other.held_ns);
+        self.ran_ns = self
+            .ran_ns
+            .map(|ran_ns| ran_ns.saturating_add(other.ran_ns.unwrap_or(0)))
+            .or(other.ran_ns);
     }
 }
 
@@ -154,6 +161,12 @@ impl Evidence {
             .min(ledger.total_ns())
     }
 
+    /// Threads that the agent had on average, rounded up.
+    pub(super) fn threads(&self) -> u64 {
+        let total_ns = self.window.ledger.total_ns();
+        total_ns.div_ceil(self.length_ns.max(1)).max(1)
+    }
+
     /// Whether a loss of thread time is worth telling.
     pub(super) fn is_felt(&self, cost_ns: u64) -> bool {
         cost_ns > 0
@@ -167,7 +180,11 @@ fn waited_for<'a>(
     agent: SlotLease,
     name_of: &impl Fn(u32) -> Option<&'a str>,
 ) -> Vec<(Who, Blame)> {
-    let mut blame = BTreeMap::<Who, Blame>::new();
+    let mut ran = BTreeMap::<u32, u64>::new();
+    for (id, (_, other)) in &window.agents {
+        *ran.entry(id.slot).or_default() += other.on_cpu_ns();
+    }
+    let mut blame = BTreeMap::<(Who, u32), Blame>::new();
     for (pair, totals) in &window.pairs {
         if pair.waiter != agent {
             continue;
@@ -180,11 +197,17 @@ fn waited_for<'a>(
             slot => Who::Agent(name_of(slot).unwrap_or(DEPARTED).to_owned()),
         };
         blame
-            .entry(who)
+            .entry((who, pair.cause))
             .or_default()
             .add(&blame_of(pair.relation, *totals));
     }
-    blame.into_iter().collect()
+    blame
+        .into_iter()
+        .map(|((who, slot), blame)| {
+            let ran_ns = ran.get(&slot).copied();
+            (who, Blame { ran_ns, ..blame })
+        })
+        .collect()
 }
 
 fn blame_of(how: u32, totals: PairSignal) -> Blame {

@@ -45,6 +45,9 @@ pub enum Why {
     UnattributedThreads(Blame),
     /// No thread held the CPU that it waited for.
     NoThread(Blame),
+    /// Long waits in which others ran than those to whom they were laid: several threads took turns
+    /// on the CPU.
+    Turns,
     /// Waits too short to be laid to anybody.
     ShortWaits {
         /// How many.

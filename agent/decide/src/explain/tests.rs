@@ -154,6 +154,23 @@ fn a_wait_that_began_before_the_window_costs_no_more_than_the_ledger_holds() {
 }
 
 #[test]
+fn nobody_is_blamed_for_more_than_it_ran() {
+    let mut contended = evidence(&[(state::WAITING_PREEMPTED, 8 * SECOND)]);
+    let ran_ns = Some(SECOND);
+    contended.waited_for = vec![(
+        Who::Kernel,
+        Blame {
+            ran_ns,
+            ..taken(400, 8 * SECOND)
+        },
+    )];
+    let found = explain(&contended).reasons;
+    let costs: Vec<u64> = found.iter().map(|reason| reason.cost_ns).collect();
+    assert_eq!(costs, [7 * SECOND, SECOND]);
+    assert_eq!(found[0].why, Why::Turns);
+}
+
+#[test]
 fn time_in_short_waits_is_laid_to_nobody() {
     let mut busy = evidence(&[(state::ON_CPU, SECOND), (state::WAITING_WOKEN, SECOND)]);
     busy.window.wake_wait = waits(100_000, 10_000);
@@ -290,6 +307,7 @@ fn any_blame() -> impl Strategy<Value = (Who, Blame)> {
             taken_ns,
             held_waits,
             held_ns,
+            ran_ns: (held_waits % 3 > 0).then_some(held_waits),
         };
         (who, blame)
     })

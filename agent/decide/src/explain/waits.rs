@@ -13,8 +13,10 @@ const STANDS_OUT: u64 = 3;
 
 /// Each nanosecond of the waits in the ledger is in at most one of these reasons.
 pub(super) fn by_cause(evidence: &Evidence) -> Vec<Reason> {
-    let blamed = within_the_ledger(evidence);
-    let mut reasons = unblamed(evidence, &blamed);
+    let laid = within_the_ledger(evidence);
+    let mut reasons = unblamed(evidence, &laid);
+    let blamed = within_what_they_ran(evidence, &laid);
+    reasons.extend(in_turns(&laid, &blamed));
     let mut agents = Vec::new();
     for (who, blame) in blamed {
         let why = match who {
@@ -56,6 +58,36 @@ fn within_the_ledger(evidence: &Evidence) -> Vec<(Who, Blame)> {
     evidence.waited_for.iter().map(cut).collect()
 }
 
+/// The blame, cut to what those who are blamed can have caused. A wait is laid to one thread, but
+/// others may have run in it too, and longer.
+fn within_what_they_ran(evidence: &Evidence, laid: &[(Who, Blame)]) -> Vec<(Who, Blame)> {
+    let cut = |(who, blame): &(Who, Blame)| {
+        let ran_ns = blame.ran_ns.unwrap_or(u64::MAX);
+        let most_ns = ran_ns.saturating_mul(evidence.threads());
+        let all_ns = u128::from(blame.taken_ns) + u128::from(blame.held_ns);
+        let blame = Blame {
+            taken_ns: part(blame.taken_ns, all_ns, most_ns),
+            held_ns: part(blame.held_ns, all_ns, most_ns),
+            ..*blame
+        };
+        (who.clone(), blame)
+    };
+    laid.iter().map(cut).collect()
+}
+
+/// What that leaves: time in which somebody else ran than those who are blamed.
+fn in_turns(laid: &[(Who, Blame)], blamed: &[(Who, Blame)]) -> Option<Reason> {
+    let sum = |all: &[(Who, Blame)]| {
+        all.iter()
+            .fold(0_u64, |sum, (_, blame)| sum.saturating_add(blame.wait_ns()))
+    };
+    let cost_ns = sum(laid).saturating_sub(sum(blamed));
+    (cost_ns > 0).then_some(Reason {
+        cost_ns,
+        why: Why::Turns,
+    })
+}
+
 /// What becomes of `part` when `all` is cut to `most`.
 fn part(part: u64, all: u128, most: u64) -> u64 {
     if all <= u128::from(most) {
@@ -65,10 +97,10 @@ fn part(part: u64, all: u128, most: u64) -> u64 {
 }
 
 /// The time that is laid to nobody.
-fn unblamed(evidence: &Evidence, blamed: &[(Who, Blame)]) -> Vec<Reason> {
+fn unblamed(evidence: &Evidence, laid: &[(Who, Blame)]) -> Vec<Reason> {
     let window = &evidence.window;
     let mut blame = Blame::default();
-    for (_, more) in blamed {
+    for (_, more) in laid {
         blame.add(more);
     }
     let rest_ns = window.wait_ns().saturating_sub(blame.wait_ns());

@@ -74,6 +74,7 @@ fn blame(taken_waits: u64, taken_ms: u64, held_waits: u64, held_ms: u64) -> Blam
         taken_ns: taken_ms * MS,
         held_waits,
         held_ns: held_ms * MS,
+        ran_ns: None,
     }
 }
 
@@ -420,7 +421,7 @@ fn where_there_is_room_each_reason_says_what_may_help() {
 #[test]
 fn machines_get_all_numbers_and_each_reason_with_its_code_and_its_sentence() {
     expect![[r#"
-        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0}}
+        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0}}
     "#]].assert_eq(&explain_json(&against_another()));
 }
 
@@ -455,6 +456,11 @@ fn each_kind_of_reason_has_its_own_words() {
         short(3_000_000, 8_000),
         short(10_000, 400_000),
         report("a", 1, &waits, 5_000),
+        report("a", 1, &waits, 5_000).with(|evidence| {
+            let ran_ns = Some(50 * MS);
+            let blame = blame(0, 0, 1, 2_000);
+            evidence.waited_for = vec![(Who::Kernel, Blame { ran_ns, ..blame })];
+        }),
     ]
     .iter()
     .map(|report| {
@@ -471,6 +477,7 @@ fn each_kind_of_reason_has_its_own_words() {
         Waited 2.00 s, 95 % of its time awake: 3.81 M waits of 524 ns on average, shorter than 1.00 ms, so that nobody is named. That is what a wake-up costs, 762 k times a second: fewer, larger messages save it.
         Waited 2.00 s, 95 % of its time awake: 12,671 waits of 158 µs on average, shorter than 1.00 ms, so that nobody is named. --long 100us names who caused them.
         Waited 2.00 s, 95 % of its time awake, in waits that began before this window or outlast it: who caused one is known when both its ends are seen. Watch for longer, with a longer --duration.
+        Waited 1.95 s, 93 % of its time awake, for its turn: who took the CPU from it or held it ran too little for that, so others ran in between. The host was only 50 % busy: let it run on more CPUs (cpuset.cpus, taskset).
     "#]].assert_eq(&(sentences.join("\n") + "\n"));
 }
 

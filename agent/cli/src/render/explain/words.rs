@@ -54,6 +54,11 @@ pub(super) fn sentence(reason: &Reason, evidence: &Evidence, show: ShowName) -> 
             duration(reason.cost_ns / (*waits).max(1)),
             duration(evidence.long_wait_ns),
         ),
+        Why::Turns => format!(
+            "{waited}, for its turn: who took the CPU from it or held it ran too little for that, \
+             so others ran in between.{}",
+            wanted(evidence)
+        ),
         Why::WaitsBeyondWindow => format!(
             "{waited}, in waits that began before this window or outlast it: who caused one is \
              known when both its ends are seen."
@@ -78,10 +83,10 @@ pub(super) fn remedy(reason: &Reason, evidence: &Evidence) -> String {
     let busy = busy(evidence);
     let has_room = !is_full(evidence);
     match &reason.why {
-        Why::OwnThreads(_) if has_room => format!(
+        Why::OwnThreads(_) | Why::Turns if has_room => format!(
             "The host was only {busy} busy: let it run on more CPUs (cpuset.cpus, taskset)."
         ),
-        Why::OwnThreads(_) => {
+        Why::OwnThreads(_) | Why::Turns => {
             format!("The host is full ({busy} busy): fewer threads, or more CPUs.")
         }
         Why::OtherAgent { .. } | Why::ManyAgents { .. } if has_room => format!(
