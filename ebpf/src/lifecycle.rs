@@ -16,6 +16,7 @@ use aya_ebpf::{
 use aya_log_ebpf::warn;
 use hostler_common::{
     event::{PATH_BYTES, kind},
+    ledger::state,
     slot::{OTHER, SlotLease},
     thread_record::flag,
 };
@@ -24,7 +25,7 @@ use crate::{
     counter::add_u32,
     maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
     offsets::{Cgroup, Task},
-    threads::has_rules,
+    threads::{agent_of, current_cpu, has_rules},
 };
 
 /// `CLONE_THREAD` of the kernel's `sched.h`: a thread of the same process.
@@ -79,6 +80,28 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     if let Some(record) = THREADS.get(task) {
         record.flags |= flag::PROVISIONAL;
         record.css_set = 0;
+    }
+    0
+}
+
+/// A process moved to another cgroup. Threads look where they belong at their next change of state,
+/// which catches every way into a cgroup; but who moves itself there may compute for long before
+/// that, or to its end, so it looks at once.
+#[btf_tracepoint(function = "cgroup_attach_task")]
+pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
+    let moved = Task::new(ctx.arg::<*const c_void>(2));
+    // SAFETY: the helper takes nothing and returns the running task.
+    let current = Task::new(unsafe { bpf_get_current_task_btf() }.cast::<c_void>());
+    if moved.process_id() != current.process_id() {
+        return 0;
+    }
+    // While it is on its CPU, and preemption is off as it is in here, nobody else changes this.
+    if let Some(thread) = THREADS.get(current)
+        && thread.state.load() == state::ON_CPU
+    {
+        // SAFETY: the helper takes nothing and touches nothing.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
+        agent_of(thread, current, current_cpu(), now_ns);
     }
     0
 }

@@ -29,8 +29,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.
 
 /// Programs that follow threads and cgroups. They come first, so that whoever is made from then on
 /// is known.
-const LIFECYCLE: [&str; 4] = [
+const LIFECYCLE: [&str; 5] = [
     "task_newtask",
+    "cgroup_attach_task",
     "cgroup_mkdir",
     "cgroup_rmdir",
     "sched_process_exit",
