@@ -111,7 +111,7 @@ fn assert_counted(row: &Value, field: &str, truth: &RangeInclusive<u64>) {
     );
 }
 
-fn row(report: &Value, name: &str) -> Value {
+pub(crate) fn row(report: &Value, name: &str) -> Value {
     let rows = report["rows"].as_array().expect("a report has rows");
     let found = rows.iter().find(|row| row["name"] == name);
     found

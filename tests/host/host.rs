@@ -15,7 +15,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::Need;
+use crate::{Need, needs};
 
 /// The binary that these tests are about.
 pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
@@ -58,18 +58,8 @@ impl Host {
             }
             Need::RealSpeed => std::env::var_os("HOSTLER_GUEST")
                 .map(|_| "it would take minutes in an emulated guest".to_owned()),
-            Need::ChosenProcessIds => {
-                let path = "/proc/sys/kernel/ns_last_pid";
-                let tried = fs::read_to_string(path).and_then(|last| fs::write(path, last));
-                tried.err().map(|error| format!("{path}: {error}"))
-            }
-            Need::MemoryLimits => {
-                let path = self.cgroup_root.join("cgroup.subtree_control");
-                let controllers = fs::read_to_string(path).unwrap_or_default();
-                let has = controllers.split_whitespace().any(|name| name == "memory");
-                (!has)
-                    .then(|| "the v2 hierarchy has no memory controller for its cgroups".to_owned())
-            }
+            Need::ChosenProcessIds => needs::chosen_process_ids(),
+            Need::MemoryLimits => needs::controller(&self.cgroup_root, "memory"),
             Need::Storage => crate::block_io::Storage::find().err(),
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
@@ -79,6 +69,10 @@ impl Host {
                     Err(error) => Some(format!("unshare can't be run: {error}")),
                 }
             }
+            Need::Schedstat => needs::schedstat(),
+            Need::CpuController => needs::controller(&self.cgroup_root, "cpu"),
+            Need::Runqlat => needs::runqlat(),
+            Need::Guest => needs::guest(),
         }
     }
 
@@ -121,6 +115,26 @@ impl TestCgroup {
     /// Where it lies, for a command line.
     pub(crate) fn path_text(&self) -> &str {
         self.path.to_str().expect("its path is text")
+    }
+
+    /// CPU time of everything that ran in it, as the kernel has it, in ns. Of a thread that moves,
+    /// each cgroup gets what was accounted while the thread was there.
+    pub(crate) fn usage_ns(&self) -> u64 {
+        1_000 * self.cpu_stat("usage_usec")
+    }
+
+    /// One number of its `cpu.stat`.
+    pub(crate) fn cpu_stat(&self, key: &str) -> u64 {
+        let text = fs::read_to_string(self.path.join("cpu.stat")).expect("each cgroup has it");
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+            .unwrap_or_else(|| panic!("cpu.stat has no {key}: {text}"))
+    }
+
+    /// Moves a process into it.
+    pub(crate) fn admit(&self, process: u32) {
+        fs::write(self.path.join("cgroup.procs"), process.to_string())
+            .expect("the process can be moved");
     }
 
     /// Starts a command in the cgroup. A shell moves itself there first, so that nothing of the
@@ -205,6 +219,11 @@ pub(crate) fn start_hostler(words: &[&str]) -> Running {
 }
 
 impl Running {
+    /// Its process id.
+    pub(crate) fn pid(&mut self) -> u32 {
+        self.child().id()
+    }
+
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().expect("it was not waited for yet")
     }

@@ -1,5 +1,7 @@
 //! Loads whose truth is known: this binary runs them in processes of their own.
 
+mod staged;
+
 use std::{
     io::{Read, Write},
     os::unix::process::CommandExt,
@@ -10,7 +12,10 @@ use std::{
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
-    sys::resource::{UsageWho, getrusage},
+    sys::{
+        resource::{UsageWho, getrusage},
+        time::{TimeVal, TimeValLike as _},
+    },
     unistd::Pid,
 };
 
@@ -35,6 +40,12 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             .and_then(|word| word.parse::<u64>().ok())
             .unwrap_or(1)
     };
+    match words.first().map(String::as_str) {
+        Some("staged") => return staged::run(&words[1..]),
+        Some("last-run") => return last_run(Duration::from_micros(number(1))),
+        Some("toil") => return toil(Duration::from_millis(number(1))),
+        _ => {}
+    }
     let before = switches();
     match words.first().map(String::as_str) {
         Some("spin") => spin(number(1), Duration::from_millis(number(2))),
@@ -48,6 +59,47 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     }
     let after = switches();
     println!("{} {} {} {}", before.0, after.0, before.1, after.1);
+    ExitCode::SUCCESS
+}
+
+/// CPU time of this process so far, as the kernel has it.
+fn cpu_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    let micros = |time: TimeVal| {
+        u64::try_from(time.num_microseconds()).expect("time does not run backwards")
+    };
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
+/// Computes for a known time and exits, if nobody interferes in a single run: prints that time in
+/// µs, and how often it was switched out meanwhile.
+fn last_run(time: Duration) -> ExitCode {
+    let (voluntary, involuntary) = switches();
+    let before = cpu_time();
+    while cpu_time().saturating_sub(before) < time {
+        std::hint::spin_loop();
+    }
+    let ran = cpu_time().saturating_sub(before);
+    let after = switches();
+    let switched = after.0 - voluntary + after.1 - involuntary;
+    println!("{} {switched}", ran.as_micros());
+    ExitCode::SUCCESS
+}
+
+/// Waits until its input ends; then computes a little and sleeps a little, again and again.
+fn toil(time: Duration) -> ExitCode {
+    let mut input = String::new();
+    std::io::stdin()
+        .read_to_string(&mut input)
+        .expect("it ends");
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let pause = Instant::now() + Duration::from_micros(500);
+        while Instant::now() < pause {
+            std::hint::spin_loop();
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
     ExitCode::SUCCESS
 }
 

@@ -11,8 +11,10 @@ mod explain;
 mod host;
 mod identity;
 mod load;
+mod needs;
 mod oom;
 mod refusals;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,14 @@ enum Need {
     Storage,
     /// To limit the memory of cgroups of its own.
     MemoryLimits,
+    /// The kernel's own account of how long each thread waited.
+    Schedstat,
+    /// CPU quotas for v2 cgroups.
+    CpuController,
+    /// The peer `runqlat`, of libbpf-tools.
+    Runqlat,
+    /// A machine that is ours alone, whose settings may be changed.
+    Guest,
 }
 
 fn main() -> ExitCode {
@@ -60,6 +70,7 @@ fn main() -> ExitCode {
         explain::TESTS,
         oom::TESTS,
         refusals::TESTS,
+        &truth::tests(),
     ]
     .concat();
     let mut trials = Vec::new();

@@ -1,0 +1,56 @@
+//! What tests need of the machine beyond cgroups: each function says why it can't be had, or
+//! nothing if it can.
+
+use std::{fs, path::Path, process::Command};
+
+/// The kernel's own account of how long each thread waited.
+pub(crate) fn schedstat() -> Option<String> {
+    let path = "/proc/self/schedstat";
+    match fs::read_to_string(path) {
+        // Without the account all three fields are zero; the last counts runs, so ours is not.
+        Ok(text) if text.trim() == "0 0 0" => {
+            Some("this kernel keeps no account of waits (delay accounting is off)".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("{path} can't be read: {error}")),
+    }
+}
+
+/// To say which id the next process gets.
+pub(crate) fn chosen_process_ids() -> Option<String> {
+    let path = "/proc/sys/kernel/ns_last_pid";
+    let tried = fs::read_to_string(path).and_then(|last| fs::write(path, last));
+    tried.err().map(|error| format!("{path}: {error}"))
+}
+
+/// A controller, such as `cpu` for quotas, for v2 cgroups of its own.
+pub(crate) fn controller(cgroup_root: &Path, controller: &str) -> Option<String> {
+    let enabled = fs::read_to_string(cgroup_root.join("cgroup.subtree_control"));
+    match enabled {
+        Ok(text) if text.split_whitespace().any(|name| name == controller) => None,
+        Ok(_) => Some(format!(
+            "the {controller} controller is not enabled in the v2 hierarchy"
+        )),
+        Err(error) => Some(format!(
+            "the v2 hierarchy's controllers can't be read: {error}"
+        )),
+    }
+}
+
+/// The peer `runqlat`.
+pub(crate) fn runqlat() -> Option<String> {
+    match Command::new("runqlat").arg("--version").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("runqlat does not run here ({})", output.status)),
+        Err(error) => Some(format!(
+            "runqlat (of libbpf-tools) can't be started: {error}"
+        )),
+    }
+}
+
+/// A machine that is ours alone.
+pub(crate) fn guest() -> Option<String> {
+    std::env::var_os("HOSTLER_GUEST")
+        .is_none()
+        .then(|| "it changes a setting of the machine, so it runs in guests only".to_owned())
+}
