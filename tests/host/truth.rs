@@ -54,11 +54,15 @@ fn stolen_ns() -> u64 {
     TICK_NS * stolen.and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
+/// How many times as long it takes to find the next thread where a CPU comes out of idleness, with
+/// cold caches.
+const FROM_IDLENESS: u64 = 4;
+
 /// By what a time may differ from the kernel's own, beside 0.1 %.
 #[derive(Clone, Copy, Default)]
 struct Slack {
-    /// Switches. The kernel begins a stretch when it begins to look for the next thread, Hostler
-    /// when one is found: some µs later where a CPU comes out of idleness with cold caches.
+    /// Switches from thread to thread. The kernel begins a stretch when it begins to look for the
+    /// next thread, Hostler when one is found.
     switches: u64,
     /// Switches that Hostler did not see, and knows of: until the next one, the thread's time
     /// counts for what it did before.

@@ -64,7 +64,7 @@ fn processes_that_move_to_and_fro_are_counted_once(host: &Host) {
     let length_ns = count(report, "to_ns") - count(report, "from_ns");
     let truth_ns = between.end - between.start;
     let slack = Slack {
-        switches: waits,
+        switches: super::FROM_IDLENESS * waits,
         lost: lost_switches(report),
         stolen_ns: stolen_ns() - stolen_before,
         tail_ns: length_ns / 5,

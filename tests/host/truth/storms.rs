@@ -112,8 +112,8 @@ fn short_lived_cgroups_are_counted_each_and_slots_start_anew(host: &Host) {
     tracer.send(Signal::SIGINT);
     let report = reports(&tracer.wait()).remove(0);
     let slack = Slack {
-        // To the shell, to exit, and sometimes one between.
-        switches: 3 * gone.len() as u64,
+        // Each is woken once.
+        switches: super::FROM_IDLENESS * gone.len() as u64,
         lost: lost_switches(&report),
         stolen_ns: stolen_ns() - stolen_before,
         // A process that was waited for may still be on its way out.
