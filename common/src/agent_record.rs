@@ -1,13 +1,9 @@
 //! What the kernel side has counted for one agent, cumulative since its slot was given.
 
-use crate::{
-    block_io::BlockIo,
-    ledger::Ledger,
-    run_queue::RunQueue,
-    shared::{SharedU32, SharedU64},
-};
+use crate::{block_io::BlockIo, ledger::Ledger, run_queue::RunQueue, shared::SharedU64};
 
-/// One agent's record, one element of the map `AGENTS`.
+/// A part of what one agent did, one element of the map `AGENTS`: that on some of the CPUs, see
+/// [`crate::slot::record_index`].
 ///
 /// The ledger, which every change of a thread's state touches, has a cache line of its own. The
 /// record is set to zero only between two agents, when nothing writes to it.
@@ -15,11 +11,6 @@ use crate::{
 pub struct AgentRecord {
     /// Where the time of the agent's threads went.
     pub ledger: Ledger,
-    /// The generation under which the slot is given now, see [`crate::slot::SlotLease`].
-    pub generation: SharedU32,
-    /// Set by user space: views per CPU are to count this agent, see
-    /// [`crate::run_queue::cpu_view`].
-    pub selected: SharedU32,
     /// What the agent's threads waited and ran.
     pub run_queue: RunQueue,
     /// What the agent's threads read and wrote.

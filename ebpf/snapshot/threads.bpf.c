@@ -20,9 +20,10 @@
 /* As in hostler_common::slot, ::ledger and ::thread_record. */
 #define SLOT_OTHER 0
 #define SLOT_KERNEL 1
-#define SHARDED_SLOTS 2
-#define SHARDS 64
-#define RECORDS 8192
+#define COMMON_SLOTS 2
+#define COMMON_SHARDS 64
+#define AGENT_SHARDS 2
+#define SLOTS 8192
 #define STATES 8
 #define UNIT_LOG2 7
 #define TICK_NS 10000000
@@ -97,8 +98,7 @@ struct thread_record {
 /* Of an agent's record only the first part is used here. */
 struct agent_record {
 	u64 ledger[STATES];
-	u32 generation;
-	char rest[3200 - 8 * STATES - 4];
+	char rest[3200 - 8 * STATES];
 };
 
 /* A row of the report; agent/observe/src/processes.rs reads it. */
@@ -136,7 +136,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, RECORDS);
+	__uint(max_entries, SLOTS * AGENT_SHARDS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
 	__type(value, struct agent_record);
@@ -241,8 +241,7 @@ static void settle(struct thread_record *record, struct task_struct *task)
 		return;
 	if (__sync_val_compare_and_swap(&record->state, UNKNOWN, state) != UNKNOWN)
 		return;
-	if (index < SHARDED_SLOTS)
-		index *= SHARDS;
+	index *= index < COMMON_SLOTS ? COMMON_SHARDS : AGENT_SHARDS;
 	agent = bpf_map_lookup_elem(&AGENTS, &index);
 	if (agent)
 		__sync_fetch_and_add(&agent->ledger[state & (STATES - 1)],

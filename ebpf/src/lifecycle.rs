@@ -23,7 +23,7 @@ use hostler_common::{
 
 use crate::{
     counter::add_u32,
-    maps::{AGENTS, CGROUP_SLOTS, EVENTS, FREE_SLOTS, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
+    maps::{CGROUP_SLOTS, EVENTS, FREE_SLOTS, LEASES, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
     offsets::{Cgroup, Task},
     threads::{agent_of, current_cpu, has_rules},
 };
@@ -166,13 +166,13 @@ fn lease_slot(cgroup_id: u64) -> SlotLease {
     let Ok(Some(slot)) = FREE_SLOTS.pop() else {
         return SlotLease::default();
     };
-    let Some(agent) = AGENTS.get(slot) else {
+    let Some(state) = LEASES.get(slot) else {
         return SlotLease::default();
     };
-    add_u32(&agent.generation, 1);
+    add_u32(&state.generation, 1);
     let lease = SlotLease {
         slot,
-        generation: agent.generation.load(),
+        generation: state.generation.load(),
     };
     if CGROUP_SLOTS.insert(cgroup_id, lease, 0).is_err() {
         return SlotLease::default();

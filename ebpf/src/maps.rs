@@ -9,7 +9,7 @@ use hostler_common::{
     losses::Losses,
     pair::{PairKey, PairTotals},
     run_queue::CpuRecord,
-    slot::{MAX_AGENTS, ProcessLease, RECORDS, SlotLease},
+    slot::{MAX_AGENTS, ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
     thread_record::ThreadRecord,
 };
 
@@ -22,9 +22,13 @@ const MMAPABLE: usize = 1 << 10;
 /// to under a run-queue lock.
 const NO_PREALLOC: usize = 1;
 
-/// One record a slot; see `hostler_common::slot` for the index.
+/// Some records a slot; see `hostler_common::slot` for the index.
 #[btf_map]
 pub(crate) static AGENTS: Array<AgentRecord, { RECORDS as usize }, MMAPABLE> = Array::new();
+
+/// Who may count in each slot, by slot.
+#[btf_map]
+pub(crate) static LEASES: Array<SlotState, { SLOTS as usize }, MMAPABLE> = Array::new();
 
 /// One record a CPU. User space sizes it to the host before loading.
 #[btf_map]
@@ -40,7 +44,7 @@ pub(crate) static THREADS: TaskStorage<ThreadRecord> = TaskStorage::new();
 
 /// v2 cgroup id → the slot it was given.
 #[btf_map]
-pub(crate) static CGROUP_SLOTS: HashMap<u64, SlotLease, { RECORDS as usize }> = HashMap::new();
+pub(crate) static CGROUP_SLOTS: HashMap<u64, SlotLease, { SLOTS as usize }> = HashMap::new();
 
 /// Processes in the root cgroup, by process id → the slot that user space gave them.
 #[btf_map]

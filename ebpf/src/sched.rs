@@ -17,6 +17,7 @@ use hostler_common::{
     ledger::state,
     pair::{NOBODY, relation},
     run_queue::{CpuRecord, RunQueue, cpu_view},
+    slot::SlotLease,
     thread_record::{ThreadRecord, flag},
 };
 
@@ -24,7 +25,7 @@ use crate::{
     block_io::count_bytes,
     counter::{add, record},
     ledger::change_state,
-    maps::{CPUS, THREADS, count_loss},
+    maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::count_long_wait,
     threads::{agent_of, current_cpu},
@@ -195,7 +196,7 @@ fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
         count_loss!(provisional_ns, ns);
     }
     add_run(&agent.run_queue, ran_ns, voluntary);
-    if let Some(cpu) = cpu_view_of(agent, switch.cpu) {
+    if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
         add_run(&cpu.run_queue, ran_ns, voluntary);
         add(&cpu.on_cpu_ns, ran_ns.unwrap_or(0));
     }
@@ -223,7 +224,7 @@ fn count_wait(
         relation::HOLDER
     };
     count_long_wait(thread.lease, cause, relation, ns);
-    if let Some(cpu) = cpu_view_of(agent, switch.cpu) {
+    if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
         add_wait(&cpu.run_queue, ns, preempted);
         add(
             if preempted {
@@ -262,11 +263,13 @@ fn add_wait(run_queue: &RunQueue, ns: u64, preempted: bool) {
 
 /// This CPU's record, if views per CPU are asked for and count this agent.
 #[inline(always)]
-fn cpu_view_of(agent: &AgentRecord, cpu: u32) -> Option<&'static CpuRecord> {
+fn cpu_view_of(lease: SlotLease, cpu: u32) -> Option<&'static CpuRecord> {
     let counted = match CPU_VIEW.load() {
         cpu_view::OFF => false,
         cpu_view::ALL => true,
-        _ => agent.selected.load() != 0,
+        _ => LEASES
+            .get(lease.slot)
+            .is_some_and(|state| state.selected.load() != 0),
     };
     if counted { CPUS.get(cpu) } else { None }
 }

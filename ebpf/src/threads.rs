@@ -15,7 +15,7 @@ use hostler_common::{
 
 use crate::{
     ledger::{enter, leave},
-    maps::{AGENTS, CGROUP_SLOTS, PROCESS_SLOTS, count_loss},
+    maps::{AGENTS, CGROUP_SLOTS, LEASES, PROCESS_SLOTS, count_loss},
     offsets::Task,
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn agent_of(
 ) -> Option<&'static AgentRecord> {
     let css_set = task.css_set();
     let agent = leased(thread, cpu)?;
-    let is_leased = thread.lease.generation == agent.generation.load();
+    let is_leased = thread.lease.generation == LEASES.get(thread.lease.slot)?.generation.load();
     if is_leased && thread.css_set == css_set {
         return Some(agent);
     }
@@ -70,7 +70,7 @@ pub(crate) fn agent_of(
     Some(agent)
 }
 
-/// The record that the thread's lease names.
+/// The record that the thread's lease names, of those that this CPU writes to.
 #[inline(always)]
 fn leased(thread: &ThreadRecord, cpu: u32) -> Option<&'static AgentRecord> {
     AGENTS.get(record_index(thread.lease.slot, cpu))

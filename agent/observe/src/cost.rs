@@ -123,7 +123,7 @@ impl Observer {
 /// The maps' kinds, as `ebpf/src/maps.rs` defines them.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "AGENTS" | "CPUS" | "LOSSES" => "array, mapped",
+        "AGENTS" | "LEASES" | "CPUS" | "LOSSES" => "array, mapped",
         "THREADS" => "task storage",
         "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" => "hash",
         "FREE_SLOTS" => "queue",

@@ -18,7 +18,7 @@ use hostler_common::{
     losses::Losses,
     pair::PairKey,
     run_queue::CpuRecord,
-    slot::{ProcessLease, RECORDS, SlotLease},
+    slot::{ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
 };
 
 use hostler_decide::signal::PairSignal;
@@ -50,6 +50,7 @@ const VERIFIER_LINES: usize = 12;
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
 pub(crate) struct Probes {
     agents: Mapped<AgentRecord>,
+    leases: Mapped<SlotState>,
     cpus: Mapped<CpuRecord>,
     losses: Mapped<Losses>,
     events: RingBuf<MapData>,
@@ -94,6 +95,7 @@ impl Probes {
         let events = ebpf.take_map("EVENTS").ok_or_else(|| missing("EVENTS"))?;
         Ok(Self {
             agents: Mapped::new("AGENTS", descriptor(&ebpf, "AGENTS")?, RECORDS)?,
+            leases: Mapped::new("LEASES", descriptor(&ebpf, "LEASES")?, SLOTS)?,
             cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
             losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
             events: RingBuf::try_from(events)
@@ -132,6 +134,11 @@ impl Probes {
     /// The agents' records, by `hostler_common::slot::record_index`.
     pub(crate) fn agents(&self) -> &[AgentRecord] {
         self.agents.records()
+    }
+
+    /// Who may count in each slot, by slot.
+    pub(crate) fn leases(&self) -> &[SlotState] {
+        self.leases.records()
     }
 
     /// The CPUs' records, by CPU number.

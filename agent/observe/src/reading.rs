@@ -9,7 +9,7 @@ use hostler_common::{
     ledger::{Ledger, STATES},
     losses::Losses,
     run_queue::{CpuRecord, RunQueue},
-    slot::{SHARDED_SLOTS, SHARDS, record_index},
+    slot::{self, record_index},
 };
 use hostler_decide::{
     durations::BucketReadings,
@@ -43,16 +43,9 @@ pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> 
 /// Reads an agent's histograms if they have changed, and the words of its ledger.
 fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
     let slot = entry.agent.id.slot;
-    if slot < SHARDED_SLOTS {
-        entry.last = Arc::new(sum_of_shards(probes, slot));
-        return words_of_shards(probes, slot);
-    }
-    let Some(record) = probes.agents().get(slot as usize) else {
-        return [0; STATES];
-    };
-    let words = words(&record.ledger);
-    if words != entry.last_words || has_switched(&record.run_queue, &entry.last) {
-        entry.last = Arc::new(read(&record.run_queue));
+    let words = sum_of_words(probes, slot);
+    if words != entry.last_words || switches(probes, slot) != switches_in(&entry.last) {
+        entry.last = Arc::new(sum_of_run_queues(probes, slot));
         entry.last_words = words;
     }
     words
@@ -70,8 +63,14 @@ pub(crate) fn cpus(probes: &Probes) -> Vec<CpuReading> {
     (0..).zip(probes.cpus()).map(reading).collect()
 }
 
-/// Sets a record to zero between two agents.
-pub(crate) fn clear(record: &AgentRecord) {
+/// Sets a slot's records to zero between two agents.
+pub(crate) fn clear(probes: &Probes, slot: u32) {
+    for record in shards(probes, slot) {
+        clear_one(record);
+    }
+}
+
+fn clear_one(record: &AgentRecord) {
     let run_queue = &record.run_queue;
     record.block_io.read_bytes.store(0);
     record.block_io.written_bytes.store(0);
@@ -124,9 +123,18 @@ fn read_block_io(block_io: &BlockIo) -> BlockIoSignal {
     }
 }
 
-fn has_switched(run_queue: &RunQueue, last: &RunQueueSignal) -> bool {
-    run_queue.voluntary_switches.load() != last.voluntary_switches
-        || run_queue.involuntary_switches.load() != last.involuntary_switches
+fn switches(probes: &Probes, slot: u32) -> (u64, u64) {
+    shards(probes, slot).fold((0, 0), |(voluntary, involuntary), record| {
+        let run_queue = &record.run_queue;
+        (
+            voluntary + run_queue.voluntary_switches.load(),
+            involuntary + run_queue.involuntary_switches.load(),
+        )
+    })
+}
+
+fn switches_in(last: &RunQueueSignal) -> (u64, u64) {
+    (last.voluntary_switches, last.involuntary_switches)
 }
 
 fn words(ledger: &Ledger) -> [u64; STATES] {
@@ -141,20 +149,17 @@ fn buckets(histogram: &Histogram) -> BucketReadings {
     readings
 }
 
-/// The indices of the records that a CPU can write to for a slot.
-fn shards(probes: &Probes, slot: u32) -> impl Iterator<Item = usize> {
-    let shards = if slot < SHARDED_SLOTS {
-        SHARDS.min(u32::try_from(probes.cpus().len()).unwrap_or(SHARDS))
-    } else {
-        1
-    };
-    (0..shards).map(move |shard| record_index(slot, shard) as usize)
+/// The records of a slot that a CPU can write to.
+fn shards(probes: &Probes, slot: u32) -> impl Iterator<Item = &AgentRecord> {
+    let cpus = u32::try_from(probes.cpus().len()).unwrap_or(u32::MAX);
+    (0..slot::shards(slot).min(cpus))
+        .filter_map(move |shard| probes.agents().get(record_index(slot, shard) as usize))
 }
 
 /// A thread may enter a state on one CPU and leave it on another: only the sum has a meaning.
-fn words_of_shards(probes: &Probes, slot: u32) -> [u64; STATES] {
+fn sum_of_words(probes: &Probes, slot: u32) -> [u64; STATES] {
     let mut sum = [0_u64; STATES];
-    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
+    for record in shards(probes, slot) {
         for (total, word) in sum.iter_mut().zip(words(&record.ledger)) {
             *total = total.wrapping_add(word);
         }
@@ -162,9 +167,9 @@ fn words_of_shards(probes: &Probes, slot: u32) -> [u64; STATES] {
     sum
 }
 
-fn sum_of_shards(probes: &Probes, slot: u32) -> RunQueueSignal {
+fn sum_of_run_queues(probes: &Probes, slot: u32) -> RunQueueSignal {
     let mut sum = RunQueueSignal::default();
-    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
+    for record in shards(probes, slot) {
         let one = read(&record.run_queue);
         sum.voluntary_switches += one.voluntary_switches;
         sum.involuntary_switches += one.involuntary_switches;
@@ -183,7 +188,7 @@ fn sum_of_shards(probes: &Probes, slot: u32) -> RunQueueSignal {
 
 fn sum_of_block_io(probes: &Probes, slot: u32) -> BlockIoSignal {
     let mut sum = BlockIoSignal::default();
-    for record in shards(probes, slot).filter_map(|index| probes.agents().get(index)) {
+    for record in shards(probes, slot) {
         let one = read_block_io(&record.block_io);
         sum.read_bytes = sum.read_bytes.wrapping_add(one.read_bytes);
         sum.written_bytes = sum.written_bytes.wrapping_add(one.written_bytes);
@@ -193,7 +198,6 @@ fn sum_of_block_io(probes: &Probes, slot: u32) -> BlockIoSignal {
 
 fn sum_of_oom_kills(probes: &Probes, slot: u32) -> u64 {
     shards(probes, slot)
-        .filter_map(|index| probes.agents().get(index))
         .map(|record| record.oom_kills.load())
         .fold(0, u64::wrapping_add)
 }

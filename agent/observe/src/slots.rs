@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hostler_common::slot::{FIRST_AGENT, RECORDS};
+use hostler_common::slot::{FIRST_AGENT, SLOTS};
 
 /// How long a slot rests between two agents, in ns.
 pub(crate) const REST_NS: u64 = 5_000_000_000;
@@ -42,8 +42,8 @@ impl SlotBook {
     /// All slots free.
     pub(crate) fn new() -> Self {
         Self {
-            places: vec![Place::Free; (RECORDS - FIRST_AGENT) as usize],
-            free: (FIRST_AGENT..RECORDS).collect(),
+            places: vec![Place::Free; (SLOTS - FIRST_AGENT) as usize],
+            free: (FIRST_AGENT..SLOTS).collect(),
             lent: 0,
             resting: VecDeque::new(),
         }
@@ -83,7 +83,7 @@ impl SlotBook {
     /// The kernel's queue was emptied. Slots that were lent and are not among the `unused` ones
     /// were given to cgroups without our hearing of it.
     pub(crate) fn reclaim(&mut self, unused: &BTreeSet<u32>) {
-        for slot in FIRST_AGENT..RECORDS {
+        for slot in FIRST_AGENT..SLOTS {
             if self.place(slot) != Some(Place::Lent) {
                 continue;
             }
@@ -136,7 +136,7 @@ impl SlotBook {
 
     /// The slots that agents hold.
     pub(crate) fn held(&self) -> BTreeSet<u32> {
-        (FIRST_AGENT..RECORDS)
+        (FIRST_AGENT..SLOTS)
             .filter(|&slot| self.place(slot) == Some(Place::Held))
             .collect()
     }
@@ -265,7 +265,7 @@ mod tests {
                         }
                     }
                     Move::Reclaim(first) => {
-                        book.reclaim(&(slot(first)..RECORDS).collect());
+                        book.reclaim(&(slot(first)..SLOTS).collect());
                     }
                 }
                 let mut free: Vec<u32> = book.free.iter().copied().collect();

@@ -29,9 +29,9 @@ impl Observer {
             );
             return None;
         };
-        let record = self.probes.agents().get(slot as usize)?;
-        let generation = record.generation.load().wrapping_add(1).max(1);
-        record.generation.store(generation);
+        let state = self.probes.leases().get(slot as usize)?;
+        let generation = state.generation.load().wrapping_add(1).max(1);
+        state.generation.store(generation);
         Some(SlotLease { slot, generation })
     }
 
@@ -83,8 +83,8 @@ impl Observer {
             // Kernel and user space gave it a slot each; the kernel's is the one in use.
             self.slots.rest(older.slot, now_ns());
         }
-        if let Some(record) = self.probes.agents().get(lease.slot as usize) {
-            record
+        if let Some(state) = self.probes.leases().get(lease.slot as usize) {
+            state
                 .selected
                 .store(u32::from((self.options.select)(&agent.name)));
         }
@@ -119,14 +119,14 @@ impl Observer {
         self.probes.forget_pairs_of(&rested);
         for slot in rested {
             self.directory.remove(slot);
-            if let Some(record) = self.probes.agents().get(slot as usize) {
+            if let Some(state) = self.probes.leases().get(slot as usize) {
                 // Who still holds the old lease must look again from now on.
-                record
+                state
                     .generation
-                    .store(record.generation.load().wrapping_add(1));
-                record.selected.store(0);
-                reading::clear(record);
+                    .store(state.generation.load().wrapping_add(1));
+                state.selected.store(0);
             }
+            reading::clear(&self.probes, slot);
             self.slots.free(slot);
         }
     }
