@@ -105,8 +105,6 @@ fn short_lived_cgroups_are_counted_each_and_slots_start_anew(host: &Host) {
     let again = scaled(200, 0);
     if again > 0 {
         exhaust_slots(host);
-        // Slots rest for five seconds before they are given again.
-        thread::sleep(Duration::from_secs(7));
         gone.extend((0..again).map(|_| burn(host)));
     }
     tracer.send(Signal::SIGINT);
@@ -170,15 +168,16 @@ fn burn(host: &Host) -> Gone {
     }
 }
 
-/// Makes and removes so many cgroups that further ones get slots that were used before.
+/// Makes and removes so many cgroups that further ones get the slots that were used first.
 fn exhaust_slots(host: &Host) {
-    /// Below what the kernel side has ready between two readings.
-    const AT_A_TIME: usize = 2_000;
-    for _ in 0..4 {
+    /// A batch comes and goes with fewer events than there is room for between two readings; all
+    /// batches and what was burnt before are a little more than there are slots.
+    const AT_A_TIME: usize = 1_300;
+    for _ in 0..5 {
         let at_once: Vec<TestCgroup> = (0..AT_A_TIME).map(|_| host.cgroup("filler")).collect();
         drop(at_once);
-        // For longer than from one reading to the next.
-        thread::sleep(Duration::from_millis(1_500));
+        // Slots rest for five seconds: never are more than a few batches at rest.
+        thread::sleep(Duration::from_secs(2));
     }
 }
 
