@@ -22,3 +22,4 @@ pub mod run_queue;
 pub mod shared;
 pub mod slot;
 pub mod thread_record;
+pub mod wait_event;

@@ -21,8 +21,12 @@ pub struct Losses {
     pub provisional_ns: SharedU64,
     /// Pairs of waiter and cause that found no room in the map of pairs.
     pub pairs_not_counted: SharedU64,
-    /// Keeps the size at one cache line.
-    pub reserved: u64,
+    /// Long waits that no event tells of, since their CPU had sent enough of them.
+    pub waits_held_back: SharedU64,
+    /// Events of long waits that found no room in their ring buffer.
+    pub waits_not_sent: SharedU64,
+    /// Keeps the size at whole cache lines.
+    pub reserved: [u64; 7],
 }
 
-const _: () = assert!(size_of::<Losses>() == 64);
+const _: () = assert!(size_of::<Losses>() == 128);

@@ -10,6 +10,9 @@ use crate::{shared::SharedU64, slot::SlotLease};
 /// interrupt, or taken away by a hypervisor.
 pub const NOBODY: u32 = u32::MAX;
 
+/// Pairs that the map `PAIRS` has room for.
+pub const MAX_PAIRS: u32 = 16_384;
+
 /// The waiter, and who made it wait; the key of the map `PAIRS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -24,8 +24,8 @@ pub struct ThreadRecord {
     pub flags: u32,
     /// The slot of whoever took the CPU when the thread lost it, if it waits for that reason.
     pub preemptor: u32,
-    /// Explicit padding, 0.
-    pub reserved: u32,
+    /// The thread id of whoever that was, if single waits are asked for.
+    pub preemptor_tid: u32,
     /// The kernel's count of the bytes that the thread has read, as of its last switch-out.
     pub read_bytes: u64,
     /// Likewise of those that it has written.

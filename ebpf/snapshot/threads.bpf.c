@@ -91,7 +91,7 @@ struct thread_record {
 	u32 state;
 	u32 flags;
 	u32 preemptor;
-	u32 reserved;
+	u32 preemptor_tid;
 	u64 read_bytes, written_bytes;
 };
 
@@ -142,7 +142,7 @@ struct {
 	__type(value, struct agent_record);
 } AGENTS SEC(".maps");
 
-struct losses { u64 threads_without_record, records_not_made, others[6]; };
+struct losses { u64 threads_without_record, records_not_made, others[14]; };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

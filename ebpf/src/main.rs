@@ -30,6 +30,7 @@ mod pairs;
 mod sched;
 mod task_storage;
 mod threads;
+mod wait_events;
 
 /// Grants the helpers that the kernel gives to GPL-compatible programs only.
 #[unsafe(link_section = "license")]

@@ -1,16 +1,17 @@
 //! The maps that the programs share with each other and with user space.
 
 use aya_ebpf::{
-    btf_maps::{Array, HashMap, Queue, RingBuf},
+    btf_maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
     macros::btf_map,
 };
 use hostler_common::{
     agent_record::AgentRecord,
     losses::Losses,
-    pair::{PairKey, PairTotals},
+    pair::{MAX_PAIRS, PairKey, PairTotals},
     run_queue::CpuRecord,
     slot::{MAX_AGENTS, ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
     thread_record::ThreadRecord,
+    wait_event::{self, ThreadName, WaitBudget, WaitEvent},
 };
 
 use crate::task_storage::TaskStorage;
@@ -52,7 +53,7 @@ pub(crate) static PROCESS_SLOTS: HashMap<u32, ProcessLease, 65536, NO_PREALLOC> 
 
 /// Who made whom wait.
 #[btf_map]
-pub(crate) static PAIRS: HashMap<PairKey, PairTotals, 16384> = HashMap::new();
+pub(crate) static PAIRS: HashMap<PairKey, PairTotals, { MAX_PAIRS as usize }> = HashMap::new();
 
 /// Slots ready to be given; user space keeps it filled.
 #[btf_map]
@@ -62,6 +63,19 @@ pub(crate) static FREE_SLOTS: Queue<u32, { MAX_AGENTS as usize }> = Queue::new()
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<hostler_common::event::CgroupEvent, { 1024 * 1024 }> =
     RingBuf::new();
+
+/// Single long waits. User space sizes it to the host before loading.
+#[btf_map]
+pub(crate) static WAIT_EVENTS: RingBuf<WaitEvent, 4096> = RingBuf::new();
+
+/// What each CPU has sent to `WAIT_EVENTS` lately.
+#[btf_map]
+pub(crate) static WAIT_BUDGETS: PerCpuArray<WaitBudget, 1> = PerCpuArray::new();
+
+/// Names of threads that took a CPU from another, if single waits are asked for.
+#[btf_map]
+pub(crate) static THREAD_NAMES: Array<ThreadName, { wait_event::THREAD_NAMES as usize }> =
+    Array::new();
 
 /// Counts something that was lost.
 macro_rules! count_loss {

@@ -7,6 +7,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::Global;
+use hostler_common::wait_event::NAME_BYTES;
 
 macro_rules! offsets {
     ($($(#[$doc:meta])* $name:ident;)+) => {
@@ -21,6 +22,8 @@ macro_rules! offsets {
 offsets! {
     /// `task_struct.pid`
     TASK_PID;
+    /// `task_struct.comm`
+    TASK_COMM;
     /// `task_struct.flags`
     TASK_FLAGS;
     /// `task_struct.__state`
@@ -163,7 +166,19 @@ impl Task {
     /// The first thread of a process, which has the process's id.
     #[inline(always)]
     pub(crate) fn is_first_of_process(self) -> bool {
-        self.0.field::<u32>(&TASK_PID) == self.process_id()
+        self.thread_id() == self.process_id()
+    }
+
+    /// The thread's id.
+    #[inline(always)]
+    pub(crate) fn thread_id(self) -> u32 {
+        self.0.field::<u32>(&TASK_PID)
+    }
+
+    /// The thread's name.
+    #[inline(always)]
+    pub(crate) fn name(self) -> [u8; NAME_BYTES] {
+        self.0.field(&TASK_COMM)
     }
 
     /// The process's id.

@@ -27,8 +27,9 @@ use crate::{
     ledger::change_state,
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
-    pairs::count_long_wait,
+    pairs::{count_long_wait, is_long},
     threads::{agent_of, current_cpu},
+    wait_events::{Wait, remember_preemptor, send},
 };
 
 /// One of [`cpu_view`], set before loading.
@@ -59,14 +60,16 @@ pub(crate) fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
 /// A CPU goes from one thread to another.
 #[btf_tracepoint(function = "sched_switch")]
 pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let previous = Task::new(ctx.arg::<*const c_void>(1));
+    let next = Task::new(ctx.arg::<*const c_void>(2));
     let switch = Switch {
+        previous,
+        next,
         preempted: ctx.arg::<u64>(0) as u8 != 0,
         previous_state: ctx.arg::<u32>(3),
         now_ns: now_ns(),
         cpu: current_cpu(),
     };
-    let previous = Task::new(ctx.arg::<*const c_void>(1));
-    let next = Task::new(ctx.arg::<*const c_void>(2));
     let mut incoming = if next.is_idle() {
         None
     } else {
@@ -77,17 +80,19 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         && let Some(thread) = record_of(previous)
     {
         let preemptor = incoming.as_ref().map_or(NOBODY, |thread| thread.lease.slot);
-        switched_out(previous, thread, &switch, preemptor);
+        switched_out(thread, &switch, preemptor);
         holder = thread.lease.slot;
     }
     if let Some(thread) = incoming.as_mut() {
-        switched_in(next, thread, &switch, holder);
+        switched_in(thread, &switch, holder);
     }
     0
 }
 
 /// What is true of a switch for both of its threads.
 struct Switch {
+    previous: Task,
+    next: Task,
     preempted: bool,
     previous_state: u32,
     now_ns: u64,
@@ -130,7 +135,8 @@ fn woken(task: Task) -> i32 {
 }
 
 #[inline(always)]
-fn switched_out(task: Task, thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
+fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
+    let task = switch.previous;
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into
     // its cgroup first and becomes the agent then.
     let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
@@ -139,7 +145,11 @@ fn switched_out(task: Task, thread: &mut ThreadRecord, switch: &Switch, preempto
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
     thread.preemptor = preemptor;
-    change_state(agent, thread, state_after(task, switch), switch.now_ns);
+    let to = state_after(task, switch);
+    if to == state::WAITING_PREEMPTED {
+        remember_preemptor(thread, switch.next);
+    }
+    change_state(agent, thread, to, switch.now_ns);
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -167,8 +177,8 @@ fn state_after(task: Task, switch: &Switch) -> u32 {
 }
 
 #[inline(always)]
-fn switched_in(task: Task, thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
-    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
+fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
+    let Some(agent) = agent_of(thread, switch.next, switch.cpu, switch.now_ns) else {
         return;
     };
     match thread.state.load() {
@@ -223,7 +233,19 @@ fn count_wait(
     } else {
         relation::HOLDER
     };
-    count_long_wait(thread.lease, cause, relation, ns);
+    if is_long(ns) {
+        count_long_wait(thread.lease, cause, relation, ns);
+        send(&Wait {
+            task: switch.next,
+            thread,
+            previous: switch.previous,
+            cause,
+            relation,
+            wait_ns: ns,
+            now_ns: switch.now_ns,
+            cpu: switch.cpu,
+        });
+    }
     if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
         add_wait(&cpu.run_queue, ns, preempted);
         add(

@@ -15,6 +15,7 @@ mod needs;
 mod oom;
 mod refusals;
 mod truth;
+mod waits;
 
 use std::process::ExitCode;
 
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         explain::TESTS,
         oom::TESTS,
         refusals::TESTS,
+        waits::TESTS,
         &truth::tests(),
     ]
     .concat();

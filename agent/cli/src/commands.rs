@@ -8,11 +8,12 @@ mod live;
 mod pairs;
 mod rules;
 mod runq;
+mod waits;
 
 use std::io::{self, IsTerminal as _};
 
 use hostler_daemon::Schedule;
-use hostler_decide::window::Window;
+use hostler_decide::{signal::Reading, window::Window};
 use hostler_observe::{Observer, Options, ThreadSource};
 
 use crate::{
@@ -91,6 +92,16 @@ fn watch(
     schedule: Schedule,
     report: impl FnMut(&Window, &Observer) -> io::Result<bool>,
 ) -> Result<(), Failure> {
+    watch_closely(observer, schedule, |_, _| Ok(true), report)
+}
+
+/// As [`watch`], and hands over each reading.
+fn watch_closely(
+    observer: &mut Observer,
+    schedule: Schedule,
+    look: impl FnMut(&Reading, &Observer) -> io::Result<bool>,
+    report: impl FnMut(&Window, &Observer) -> io::Result<bool>,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -98,7 +109,8 @@ fn watch(
             what: "starting the event loop",
             source,
         })?;
-    Ok(runtime.block_on(hostler_daemon::watch(observer, schedule, report))?)
+    let watching = hostler_daemon::watch_closely(observer, schedule, look, report);
+    Ok(runtime.block_on(watching)?)
 }
 
 /// The window's agents that the patterns select and that did anything, one row each.

@@ -18,6 +18,7 @@ mod runq_json;
 mod runq_table;
 mod table;
 mod units;
+mod waits;
 mod wrap;
 
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
@@ -30,6 +31,7 @@ pub(crate) use pairs::{pairs_json, pairs_text};
 pub(crate) use runq::{Layout, runq_text};
 pub(crate) use runq_csv::runq_csv;
 pub(crate) use runq_json::runq_json;
+pub(crate) use waits::{waits_json, waits_text};
 
 #[cfg(test)]
 mod samples;

@@ -141,6 +141,49 @@ pub(crate) struct Pair {
     pub(crate) wait_ns: u64,
 }
 
+/// One long wait.
+#[derive(Clone, Debug)]
+pub(crate) struct SingleWait {
+    /// When it ended, in ns of the monotonic clock.
+    pub(crate) at_ns: u64,
+    /// How long it was, in ns.
+    pub(crate) wait_ns: u64,
+    /// The CPU on which it ended.
+    pub(crate) cpu: u32,
+    /// The waiter's name.
+    pub(crate) waiter: String,
+    /// The thread that waited.
+    pub(crate) waiter_thread: Thread,
+    /// Whether the cause took the CPU from the waiter; else it held the CPU waited for.
+    pub(crate) preempted: bool,
+    /// Who made it wait.
+    pub(crate) cause: Cause,
+}
+
+/// Who made somebody wait, by class.
+#[derive(Clone, Debug)]
+pub(crate) enum Cause {
+    /// A thread of the agent that waited.
+    SameAgent(Thread),
+    /// A thread of another agent, which has this name.
+    Agent(String, Thread),
+    /// A kernel thread.
+    Kernel(Thread),
+    /// A thread that is no known agent's.
+    Unattributed(Thread),
+    /// No thread had the CPU: it was idle, in an interrupt, or taken away by a hypervisor.
+    Nobody,
+}
+
+/// A thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    /// Its name; empty if it is not known.
+    pub(crate) name: String,
+    /// Its id; 0 if it is not known.
+    pub(crate) tid: u32,
+}
+
 /// Where the time of each agent's threads went in a window.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerReport {

@@ -5,4 +5,4 @@
 
 mod watch;
 
-pub use watch::{Schedule, WatchError, watch};
+pub use watch::{Schedule, WatchError, watch, watch_closely};

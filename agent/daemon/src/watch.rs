@@ -61,6 +61,17 @@ enum Event {
 pub async fn watch<E>(
     observer: &mut Observer,
     schedule: Schedule,
+    report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
+) -> Result<(), WatchError<E>> {
+    watch_closely(observer, schedule, |_, _| Ok(true), report).await
+}
+
+/// As [`watch`], and hands each reading to `look`, which says likewise that it wants no more. A
+/// window that ends with a reading comes after it.
+pub async fn watch_closely<E>(
+    observer: &mut Observer,
+    schedule: Schedule,
+    mut look: impl FnMut(&Reading, &Observer) -> Result<bool, E>,
     mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
     let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
@@ -73,6 +84,9 @@ pub async fn watch<E>(
             // What was gathered until now is not lost with what could not be read.
             report(&window, observer).map_err(WatchError::Report)?;
             return Err(error.into());
+        }
+        if !look(&last, observer).map_err(WatchError::Report)? {
+            return Ok(());
         }
         match event {
             Event::Tick => {}

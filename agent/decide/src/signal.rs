@@ -6,6 +6,7 @@ use hostler_common::{
     ledger::{self, STATES},
     pair::PairKey,
     slot::SlotLease,
+    wait_event::WaitEvent,
 };
 
 use crate::{durations::BucketReadings, identity::Kind};
@@ -160,6 +161,12 @@ pub struct LossSignal {
     pub provisional_ns: u64,
     /// Long waits of pairs that found no room.
     pub pairs_not_counted: u64,
+    /// Long waits that were not told of one by one, since their CPU had told of enough.
+    pub waits_held_back: u64,
+    /// Single long waits that found no room in the ring buffer.
+    pub waits_not_sent: u64,
+    /// Pairs that made room for others after their waits had been read: nothing is lost by it.
+    pub pairs_folded: u64,
 }
 
 impl LossSignal {
@@ -174,6 +181,9 @@ impl LossSignal {
             events_not_sent: self.events_not_sent - earlier.events_not_sent,
             provisional_ns: self.provisional_ns - earlier.provisional_ns,
             pairs_not_counted: self.pairs_not_counted - earlier.pairs_not_counted,
+            waits_held_back: self.waits_held_back - earlier.waits_held_back,
+            waits_not_sent: self.waits_not_sent - earlier.waits_not_sent,
+            pairs_folded: self.pairs_folded - earlier.pairs_folded,
         }
     }
 
@@ -186,6 +196,9 @@ impl LossSignal {
         self.events_not_sent += other.events_not_sent;
         self.provisional_ns += other.provisional_ns;
         self.pairs_not_counted += other.pairs_not_counted;
+        self.waits_held_back += other.waits_held_back;
+        self.waits_not_sent += other.waits_not_sent;
+        self.pairs_folded += other.pairs_folded;
     }
 }
 
@@ -200,6 +213,8 @@ pub struct Reading {
     pub cpus: Vec<CpuReading>,
     /// Who made whom wait; empty unless asked for.
     pub pairs: BTreeMap<PairKey, PairSignal>,
+    /// Long waits that ended since the reading before, one by one; empty unless asked for.
+    pub waits: Vec<WaitEvent>,
     /// What was lost.
     pub losses: LossSignal,
 }

@@ -124,10 +124,12 @@ impl Observer {
 fn kind_of(name: &str) -> &'static str {
     match name {
         "AGENTS" | "LEASES" | "CPUS" | "LOSSES" => "array, mapped",
+        "THREAD_NAMES" => "array",
+        "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",
         "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" => "hash",
         "FREE_SLOTS" => "queue",
-        "EVENTS" | "AYA_LOGS" => "ring buffer",
+        "EVENTS" | "WAIT_EVENTS" | "AYA_LOGS" => "ring buffer",
         _ => "read-only data",
     }
 }

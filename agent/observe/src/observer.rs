@@ -8,6 +8,7 @@
 mod cgroups;
 mod claims;
 mod leases;
+mod pairs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     identity::Rules,
-    signal::{CpuReading, PairSignal, Reading},
+    signal::{CpuReading, LossSignal, PairSignal, Reading},
 };
 
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     identities::Identities,
     names::Names,
     preflight,
-    probes::Probes,
+    probes::{Probes, Settings},
     reading,
     slots::SlotBook,
     snapshot::Snapshot,
@@ -60,6 +61,8 @@ pub struct Options {
     pub select: Box<dyn Fn(&str) -> bool + Send>,
     /// Whether to read who made whom wait.
     pub pairs: bool,
+    /// Whether to read each of the long waits, as far as the kernel side sends them.
+    pub wait_events: bool,
     /// The shortest wait that counts as long, in ns.
     pub long_wait_ns: u64,
     /// Which processes belong to which agent, before their cgroups say so.
@@ -81,6 +84,7 @@ impl Default for Options {
             cpu_view: CpuView::Off,
             select: Box::new(|_| true),
             pairs: false,
+            wait_events: false,
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
             threads_from: None,
@@ -104,6 +108,10 @@ pub struct Observer {
     agents_without_slot: u64,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
+    /// The pairs as they were last read, if there were many.
+    last_pairs: BTreeMap<PairKey, PairSignal>,
+    /// Pairs that made room for others.
+    pairs_folded: u64,
     started_in: Duration,
     beginning: Reading,
 }
@@ -121,7 +129,12 @@ impl Observer {
         };
         let identities = (!options.rules.is_empty()).then(|| Identities::by(options.rules.clone()));
         let has_rules = identities.is_some();
-        let probes = Probes::load(view, options.long_wait_ns, has_rules)?;
+        let probes = Probes::load(&Settings {
+            cpu_view: view,
+            long_wait_ns: options.long_wait_ns,
+            wait_events: options.wait_events,
+            has_rules,
+        })?;
         let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy, has_rules)?;
         let mut observer = Self {
             probes,
@@ -135,6 +148,8 @@ impl Observer {
             options,
             agents_without_slot: 0,
             events_missed: 0,
+            last_pairs: BTreeMap::new(),
+            pairs_folded: 0,
             started_in: Duration::ZERO,
             beginning: Reading::default(),
         };
@@ -168,7 +183,11 @@ impl Observer {
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
-            losses: reading::read_losses(self.probes.losses(), self.agents_without_slot),
+            waits: std::iter::from_fn(|| self.probes.next_wait()).collect(),
+            losses: LossSignal {
+                pairs_folded: self.pairs_folded,
+                ..reading::read_losses(self.probes.losses(), self.agents_without_slot)
+            },
         };
         self.recycle_slots(reading.at_ns);
         Ok(reading)
@@ -241,14 +260,6 @@ impl Observer {
         match self.options.cpu_view {
             CpuView::Off => Vec::new(),
             CpuView::All | CpuView::Selected => reading::cpus(&self.probes),
-        }
-    }
-
-    fn read_pairs(&mut self) -> BTreeMap<PairKey, PairSignal> {
-        if self.options.pairs {
-            self.probes.pairs()
-        } else {
-            BTreeMap::new()
         }
     }
 }

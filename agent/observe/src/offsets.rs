@@ -38,8 +38,9 @@ impl Available {
 }
 
 /// Global of the object, C struct, member: fields that every kernel has.
-const NEEDED: [(&str, &str, &str); 13] = [
+const NEEDED: [(&str, &str, &str); 14] = [
     ("TASK_PID", "task_struct", "pid"),
+    ("TASK_COMM", "task_struct", "comm"),
     ("TASK_FLAGS", "task_struct", "flags"),
     ("TASK_STATE", "task_struct", "__state"),
     ("TASK_TGID", "task_struct", "tgid"),

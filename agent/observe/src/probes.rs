@@ -19,6 +19,7 @@ use hostler_common::{
     pair::PairKey,
     run_queue::CpuRecord,
     slot::{ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
+    wait_event::{PERIOD_NS, WAITS_A_PERIOD, WaitEvent},
 };
 
 use hostler_decide::signal::PairSignal;
@@ -47,6 +48,18 @@ const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"
 /// Lines of the verifier's log that an error shows: the refusal stands at its end.
 const VERIFIER_LINES: usize = 12;
 
+/// What the programs are to do, fixed when they are loaded: the verifier removes the rest.
+pub(crate) struct Settings {
+    /// One of [`hostler_common::run_queue::cpu_view`].
+    pub(crate) cpu_view: u32,
+    /// The shortest wait that counts as long.
+    pub(crate) long_wait_ns: u64,
+    /// Whether single long waits are to be sent.
+    pub(crate) wait_events: bool,
+    /// Whether rules may say whose a process is.
+    pub(crate) has_rules: bool,
+}
+
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
 pub(crate) struct Probes {
     agents: Mapped<AgentRecord>,
@@ -54,6 +67,7 @@ pub(crate) struct Probes {
     cpus: Mapped<CpuRecord>,
     losses: Mapped<Losses>,
     events: RingBuf<MapData>,
+    waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     available: Available,
     ebpf: Ebpf,
@@ -61,13 +75,8 @@ pub(crate) struct Probes {
 }
 
 impl Probes {
-    /// Loads all programs; nothing runs yet. `cpu_view` is one of
-    /// [`hostler_common::run_queue::cpu_view`].
-    pub(crate) fn load(
-        cpu_view: u32,
-        long_wait_ns: u64,
-        has_rules: bool,
-    ) -> Result<Self, ObserveError> {
+    /// Loads all programs; nothing runs yet.
+    pub(crate) fn load(settings: &Settings) -> Result<Self, ObserveError> {
         let fields = offsets::resolve()?;
         let btf = Btf::from_sys_fs().map_err(|error| ObserveError::refused("the BTF", error))?;
         let cpus = possible_cpus();
@@ -75,36 +84,42 @@ impl Probes {
         loader
             .btf(Some(&btf))
             .allow_unsupported_maps()
-            .map_max_entries("CPUS", cpus);
-        loader.override_global("CPU_VIEW", &cpu_view, true);
-        loader.override_global("LONG_WAIT_NS", &long_wait_ns, true);
-        let rules = u32::from(has_rules);
+            .map_max_entries("CPUS", cpus)
+            .map_max_entries("WAIT_EVENTS", wait_ring_bytes(settings.wait_events, cpus));
+        if !settings.wait_events {
+            loader.map_max_entries("THREAD_NAMES", 1);
+        }
+        let [wait_events, rules] = [settings.wait_events, settings.has_rules].map(u32::from);
+        loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);
         loader.override_global("RULES", &rules, true);
+        loader.override_global("CPU_VIEW", &settings.cpu_view, true);
+        loader.override_global("LONG_WAIT_NS", &settings.long_wait_ns, true);
         for (global, offset) in &fields {
             loader.override_global(global, offset, true);
         }
         let mut ebpf = loader
             .load(OBJECT)
             .map_err(|error| ObserveError::refused("the maps", in_full(&error)))?;
-        let for_rules = has_rules.then_some(FOR_RULES);
+        let for_rules = settings.has_rules.then_some(FOR_RULES);
         for name in LIFECYCLE.into_iter().chain(for_rules).chain(SCHEDULER) {
             program(&mut ebpf, name)?
                 .load(name, &btf)
                 .map_err(|error| refusal(name, &error))?;
         }
-        let events = ebpf.take_map("EVENTS").ok_or_else(|| missing("EVENTS"))?;
+        let events = ring(&mut ebpf, "EVENTS")?;
+        let waits = ring(&mut ebpf, "WAIT_EVENTS")?;
         Ok(Self {
             agents: Mapped::new("AGENTS", descriptor(&ebpf, "AGENTS")?, RECORDS)?,
             leases: Mapped::new("LEASES", descriptor(&ebpf, "LEASES")?, SLOTS)?,
             cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
             losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
-            events: RingBuf::try_from(events)
-                .map_err(|error| ObserveError::refused("EVENTS", error))?,
+            events,
+            waits,
             warnings: EbpfLogger::init(&mut ebpf)
                 .map_err(|error| ObserveError::refused("the programs' log", in_full(&error)))?,
             available: Available::from_fields(&fields),
             ebpf,
-            has_rules,
+            has_rules: settings.has_rules,
         })
     }
 
@@ -160,6 +175,12 @@ impl Probes {
     pub(crate) fn next_event(&mut self) -> Option<CgroupEvent> {
         let record = self.events.next()?;
         CgroupEvent::from_bytes(&record)
+    }
+
+    /// The next single long wait, oldest first.
+    pub(crate) fn next_wait(&mut self) -> Option<WaitEvent> {
+        let record = self.waits.next()?;
+        WaitEvent::from_bytes(&record)
     }
 
     /// Hands the programs' own warnings to the log.
@@ -251,6 +272,23 @@ impl Probes {
         }
     }
 
+    /// Removes a pair unless it has waited since `totals` was read; returns whether it did.
+    pub(crate) fn fold_pair(&mut self, key: &PairKey, totals: PairSignal) -> bool {
+        let PairKey {
+            waiter,
+            cause,
+            relation,
+        } = *key;
+        let key = [waiter.slot, waiter.generation, cause, relation];
+        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
+        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
+            return false;
+        };
+        let as_read = [totals.waits, totals.wait_ns];
+        let is_as_read = pairs.get(&key, 0).is_ok_and(|now| now == as_read);
+        is_as_read && pairs.remove(&key).is_ok()
+    }
+
     fn pair_totals(&self) -> Result<HashMap<&MapData, [u32; 4], [u64; 2]>, MapError> {
         self.ebpf
             .map("PAIRS")
@@ -319,6 +357,7 @@ impl Probes {
             .filter_map(|(name, map)| Some((name.to_owned(), map_descriptor(map)?)))
             .collect();
         maps.push(("EVENTS".to_owned(), self.events.as_fd()));
+        maps.push(("WAIT_EVENTS".to_owned(), self.waits.as_fd()));
         maps.push(("AYA_LOGS".to_owned(), self.warnings.as_fd()));
         maps.sort_by(|left, right| left.0.cmp(&right.0));
         maps
@@ -346,11 +385,33 @@ fn descriptor<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, ObserveE
 /// The kinds of map that the object holds; aya has no word for task storage.
 fn map_descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
     match map {
-        Map::Array(data) | Map::HashMap(data) | Map::Queue(data) | Map::Unsupported(data) => {
-            Some(data.fd().as_fd())
-        }
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::Queue(data)
+        | Map::Unsupported(data) => Some(data.fd().as_fd()),
         _ => None,
     }
+}
+
+fn ring(ebpf: &mut Ebpf, name: &str) -> Result<RingBuf<MapData>, ObserveError> {
+    let map = ebpf.take_map(name).ok_or_else(|| missing(name))?;
+    RingBuf::try_from(map).map_err(|error| ObserveError::refused(name, error))
+}
+
+/// Room for what all CPUs may send of long waits in a second, the longest time between two
+/// readings, and no more than some megabytes; a page, the least there is, if nobody asks for them.
+fn wait_ring_bytes(is_wanted: bool, cpus: u32) -> u32 {
+    const PAGE: u32 = 4096;
+    const MOST: u32 = 8 << 20;
+    /// An event, with what the ring adds to it, ten periods a second: below 32 KiB.
+    const A_CPU: u32 = 32 << 10;
+    const SECOND: u64 = 1_000_000_000 / PERIOD_NS * WAITS_A_PERIOD;
+    const { assert!(SECOND * (size_of::<WaitEvent>() as u64 + 8) <= A_CPU as u64) };
+    if !is_wanted {
+        return PAGE;
+    }
+    cpus.saturating_mul(A_CPU).min(MOST).next_power_of_two()
 }
 
 fn missing(name: &str) -> ObserveError {

@@ -101,6 +101,9 @@ pub(crate) fn read_losses(losses: &Losses, agents_without_slot: u64) -> LossSign
         events_not_sent: losses.events_not_sent.load(),
         provisional_ns: losses.provisional_ns.load(),
         pairs_not_counted: losses.pairs_not_counted.load(),
+        waits_held_back: losses.waits_held_back.load(),
+        waits_not_sent: losses.waits_not_sent.load(),
+        pairs_folded: 0,
     }
 }
 

@@ -164,6 +164,9 @@ pub(crate) struct RunqArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_long, default_value = "1ms",
           requires = "by")]
     pub(crate) long: Duration,
+    /// Show each of these waits as well, as far as they come at no more than 200 a second and CPU
+    #[arg(long, requires = "by")]
+    pub(crate) events: bool,
     /// When to report.
     #[command(flatten)]
     pub(crate) times: TimesArgs,

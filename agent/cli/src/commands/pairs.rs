@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 
 use hostler_common::pair::relation;
-use hostler_decide::window::Window;
+use hostler_decide::{signal::Reading, window::Window};
 use hostler_observe::{Observer, Options};
 
-use super::{announce, observe, watch};
+use super::{announce, observe, waits::single_waits, watch_closely};
 use crate::{
     args::{Format, GlobalArgs, RunqArgs, selects},
     failure::Failure,
     output::{self, Stdout},
-    render::{pairs_json, pairs_text},
+    render::{pairs_json, pairs_text, waits_json, waits_text},
     report::{Pair, PairsReport},
 };
 
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
     let options = Options {
         pairs: true,
+        wait_events: args.events,
         long_wait_ns,
         ..Options::default()
     };
@@ -29,7 +30,18 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     let schedule = args.times.schedule();
     announce("who makes whom wait for a CPU", schedule, stdout);
     let mut is_first = true;
-    watch(&mut observer, schedule, |window, observer| {
+    let began_ns = observer.beginning().at_ns;
+    let look = |reading: &Reading, observer: &Observer| {
+        let waits = single_waits(&args.agents, reading, observer);
+        if waits.is_empty() {
+            return Ok(true);
+        }
+        output::write(&match args.format.chosen() {
+            Format::Json => waits_json(&waits),
+            Format::Text | Format::Csv => waits_text(&waits, began_ns),
+        })
+    };
+    watch_closely(&mut observer, schedule, look, |window, observer| {
         let report = PairsReport {
             from_ns: window.from_ns,
             to_ns: window.to_ns,
@@ -42,7 +54,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         output::write(&match args.format.chosen() {
             Format::Json => pairs_json(&report),
             Format::Text | Format::Csv => {
-                let between = if is_first { "" } else { "\n" };
+                let between = if is_first && !args.events { "" } else { "\n" };
                 let text = pairs_text(&report, stdout.size().0, top, stdout.color);
                 format!("{between}{text}")
             }

@@ -15,6 +15,10 @@ pub(super) struct LossesJson {
     events_not_sent: u64,
     provisional_ns: u64,
     pairs_not_counted: u64,
+    waits_held_back: u64,
+    waits_not_sent: u64,
+    /// No loss: their waits had been reported.
+    pairs_folded: u64,
 }
 
 impl From<LossSignal> for LossesJson {
@@ -27,6 +31,9 @@ impl From<LossSignal> for LossesJson {
             events_not_sent: losses.events_not_sent,
             provisional_ns: losses.provisional_ns,
             pairs_not_counted: losses.pairs_not_counted,
+            waits_held_back: losses.waits_held_back,
+            waits_not_sent: losses.waits_not_sent,
+            pairs_folded: losses.pairs_folded,
         }
     }
 }
@@ -63,6 +70,16 @@ pub(super) fn clauses(losses: &LossSignal) -> Vec<String> {
             losses.pairs_not_counted,
             "long wait was not laid to who caused it: the table of pairs is full",
             "long waits were not laid to who caused them: the table of pairs is full",
+        ),
+        (
+            losses.waits_held_back,
+            "long wait is in the sums only: they came too fast to show each",
+            "long waits are in the sums only: they came too fast to show each",
+        ),
+        (
+            losses.waits_not_sent,
+            "long wait is in the sums only: its event found no room",
+            "long waits are in the sums only: their events found no room",
         ),
     ];
     let mut clauses: Vec<String> = counted
@@ -112,6 +129,9 @@ mod tests {
             events_not_sent: 3,
             provisional_ns: 1_200_000_000,
             pairs_not_counted: 2,
+            waits_held_back: 7,
+            waits_not_sent: 1,
+            pairs_folded: 5,
         });
         expect![[r#"
 
@@ -122,6 +142,8 @@ mod tests {
               1 agent found no free slot and is counted as "other"
               3 events found no room in the ring buffer
               2 long waits were not laid to who caused them: the table of pairs is full
+              7 long waits are in the sums only: they came too fast to show each
+              1 long wait is in the sums only: its event found no room
               1.20 s of CPU time was charged to parents until new processes were looked at
         "#]]
         .assert_eq(&one_or_many);

@@ -1,0 +1,112 @@
+//! Which pairs of waiter and cause give their place to others before the kernel's map runs full.
+
+use std::collections::BTreeMap;
+
+use hostler_common::pair::PairKey;
+
+use crate::signal::PairSignal;
+
+/// The pairs to remove from a map with room for `room`, as two readings of it show them. None while
+/// a quarter is free; else those that had no wait between the readings, the lightest first, until
+/// half is free. What they have waited has been read, so no sum changes by it; one that waits again
+/// begins anew.
+pub fn to_fold(
+    earlier: &BTreeMap<PairKey, PairSignal>,
+    later: &BTreeMap<PairKey, PairSignal>,
+    room: usize,
+) -> Vec<PairKey> {
+    if later.len() <= room / 4 * 3 {
+        return Vec::new();
+    }
+    let mut rested: Vec<(u64, PairKey)> = later
+        .iter()
+        .filter(|&(key, totals)| earlier.get(key) == Some(totals))
+        .map(|(&key, totals)| (totals.wait_ns, key))
+        .collect();
+    rested.sort_unstable();
+    rested.truncate(later.len().saturating_sub(room / 2));
+    rested.into_iter().map(|(_, key)| key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_common::{pair::relation, slot::SlotLease};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(slot: u32) -> PairKey {
+        PairKey {
+            waiter: SlotLease {
+                slot,
+                generation: 1,
+            },
+            cause: 1,
+            relation: relation::HOLDER,
+        }
+    }
+
+    fn pairs(waits: &[u64]) -> BTreeMap<PairKey, PairSignal> {
+        let pair = |(slot, &wait_ns)| (key(slot), PairSignal { waits: 1, wait_ns });
+        (0..).zip(waits).map(pair).collect()
+    }
+
+    #[test]
+    fn while_a_quarter_is_free_every_pair_stays() {
+        let all = pairs(&[5, 6, 7, 8, 9, 10]);
+        assert_eq!(to_fold(&all, &all, 8), []);
+    }
+
+    #[test]
+    fn the_lightest_that_have_rested_go_until_half_is_free() {
+        let earlier = pairs(&[50, 10, 70, 20, 90, 30, 40]);
+        let mut later = earlier.clone();
+        // The lightest of all has just waited again, and one is new.
+        later.insert(
+            key(1),
+            PairSignal {
+                waits: 2,
+                wait_ns: 11,
+            },
+        );
+        later.insert(
+            key(7),
+            PairSignal {
+                waits: 1,
+                wait_ns: 1,
+            },
+        );
+        assert_eq!(
+            to_fold(&earlier, &later, 8),
+            [key(3), key(5), key(6), key(0)]
+        );
+    }
+
+    #[test]
+    fn where_all_have_waited_none_can_go() {
+        assert_eq!(to_fold(&pairs(&[1; 8]), &pairs(&[2; 8]), 8), []);
+        assert_eq!(to_fold(&BTreeMap::new(), &pairs(&[2; 8]), 8), []);
+    }
+
+    proptest! {
+        #[test]
+        fn no_pair_that_waited_goes_and_none_heavier_than_one_that_rested_and_stays(
+            before in prop::collection::vec(1_u64..50, 0..40),
+            more in prop::collection::vec(0_u64..2, 40),
+            room in 1_usize..40,
+        ) {
+            let earlier = pairs(&before);
+            let after: Vec<u64> = before.iter().zip(&more).map(|(a, b)| a + b).collect();
+            let later = pairs(&after);
+            let folded = to_fold(&earlier, &later, room);
+            for gone in &folded {
+                prop_assert_eq!(earlier[gone], later[gone]);
+                for (stays, totals) in later.iter().filter(|(stays, _)| !folded.contains(stays)) {
+                    let rested = earlier[stays] == *totals;
+                    prop_assert!(!rested || totals.wait_ns >= later[gone].wait_ns);
+                }
+            }
+            prop_assert!(folded.is_empty() || later.len() - folded.len() >= room / 2);
+        }
+    }
+}
