@@ -13,6 +13,7 @@
 
 pub mod agent_record;
 pub mod block_io;
+pub mod clock;
 pub mod event;
 pub mod histogram;
 pub mod ledger;

@@ -142,6 +142,16 @@ struct {
 	__type(value, struct agent_record);
 } AGENTS SEC(".maps");
 
+struct clock_difference { u64 ahead_ns, others[7]; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct clock_difference);
+} CLOCK SEC(".maps");
+
 struct losses { u64 threads_without_record, records_not_made, others[14]; };
 
 struct {
@@ -160,6 +170,15 @@ struct settings {
 	u64 rules;
 };
 const volatile struct settings settings;
+
+/* The time as the scheduler's programs have it, see hostler_common::clock. */
+static u64 now_ns(void)
+{
+	u32 first = 0;
+	struct clock_difference *clock = bpf_map_lookup_elem(&CLOCK, &first);
+
+	return bpf_ktime_get_ns() + (clock ? clock->ahead_ns : 0);
+}
 
 /* A process of which user space says whose it is: with rules any, else one in the root cgroup. */
 static int is_claimed(struct task_struct *task, u64 cgroup_id)
@@ -233,7 +252,7 @@ static u32 present_state(struct task_struct *task)
 static void settle(struct thread_record *record, struct task_struct *task)
 {
 	struct agent_record *agent;
-	u64 now = bpf_ktime_get_ns();
+	u64 now = now_ns();
 	u32 state = present_state(task);
 	u32 index = record->lease.slot;
 
@@ -264,7 +283,7 @@ static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cg
 	struct thread_record *record;
 
 	assign(&first, task, css_set, cgroup_id);
-	first.since_ns = bpf_ktime_get_ns();
+	first.since_ns = now_ns();
 	if (bpf_core_field_exists(task->ioac.read_bytes)) {
 		first.read_bytes = task->ioac.read_bytes;
 		first.written_bytes = task->ioac.write_bytes;

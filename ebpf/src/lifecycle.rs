@@ -6,10 +6,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{
-        bpf_ktime_get_ns,
-        generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str},
-    },
+    helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -22,6 +19,7 @@ use hostler_common::{
 };
 
 use crate::{
+    clock::{monotonic_ns, now_in_process_ns},
     counter::add_u32,
     maps::{CGROUP_SLOTS, EVENTS, FREE_SLOTS, LEASES, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
     offsets::{Cgroup, Task},
@@ -99,9 +97,7 @@ pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     if let Some(thread) = THREADS.get(current)
         && thread.state.load() == state::ON_CPU
     {
-        // SAFETY: the helper takes nothing and touches nothing.
-        let now_ns = unsafe { bpf_ktime_get_ns() };
-        agent_of(thread, current, current_cpu(), now_ns);
+        agent_of(thread, current, current_cpu(), now_in_process_ns());
     }
     0
 }
@@ -187,8 +183,7 @@ fn send(kind: u32, cgroup_id: u64, lease: SlotLease, path: *const u8) {
         return;
     };
     let event = entry.as_mut_ptr();
-    // SAFETY: the helper takes nothing and touches nothing.
-    let at_ns = unsafe { bpf_ktime_get_ns() };
+    let at_ns = monotonic_ns();
     // SAFETY: the kernel reserved an event's size at `event`, and each field of it is written
     // before it is submitted; the path is a string of the kernel's, read by the helper for that.
     unsafe {

@@ -20,6 +20,7 @@
 )]
 
 mod block_io;
+mod clock;
 mod counter;
 mod ledger;
 mod lifecycle;

@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use hostler_common::{
     agent_record::AgentRecord,
+    clock::ClockDifference,
     losses::Losses,
     pair::{MAX_PAIRS, PairKey, PairTotals},
     run_queue::CpuRecord,
@@ -34,6 +35,10 @@ pub(crate) static LEASES: Array<SlotState, { SLOTS as usize }, MMAPABLE> = Array
 /// One record a CPU. User space sizes it to the host before loading.
 #[btf_map]
 pub(crate) static CPUS: Array<CpuRecord, 1, MMAPABLE> = Array::new();
+
+/// How the clock of the scheduler's programs stands to the monotonic clock, one element.
+#[btf_map]
+pub(crate) static CLOCK: Array<ClockDifference, 1, MMAPABLE> = Array::new();
 
 /// What was lost, one element.
 #[btf_map]

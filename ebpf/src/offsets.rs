@@ -40,6 +40,10 @@ offsets! {
     TASK_IOWAIT_MASK;
     /// `task_struct.se.cfs_rq`, [`ABSENT`] without group scheduling
     TASK_CFS_RQ;
+    /// `cfs_rq.rq`, [`ABSENT`] without group scheduling
+    CFS_RQ_RQ;
+    /// `rq.clock`
+    RQ_CLOCK;
     /// `cfs_rq.throttle_count`, [`ABSENT`] without CPU quotas
     CFS_RQ_THROTTLE_COUNT;
     /// `task_struct.throttled` of Linux 6.18 and newer, [`ABSENT`] before
@@ -179,6 +183,14 @@ impl Task {
     #[inline(always)]
     pub(crate) fn name(self) -> [u8; NAME_BYTES] {
         self.0.field(&TASK_COMM)
+    }
+
+    /// The time as of when the kernel last brought the clock of the thread's run queue up to date,
+    /// in ns of the scheduler's clock.
+    #[inline(always)]
+    pub(crate) fn run_queue_clock_ns(self) -> u64 {
+        let group_queue = Object(self.0.field(&TASK_CFS_RQ));
+        Object(group_queue.field(&CFS_RQ_RQ)).field(&RQ_CLOCK)
     }
 
     /// The process's id.

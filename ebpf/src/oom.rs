@@ -7,9 +7,10 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
+    clock::now_in_process_ns,
     counter::add,
     maps::THREADS,
     offsets::Task,
@@ -24,10 +25,8 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     if !task.is_first_of_process() || !task.is_oom_victim() {
         return 0;
     }
-    // SAFETY: the helper takes nothing and touches nothing.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
     if let Some(thread) = THREADS.get(task)
-        && let Some(agent) = agent_of(thread, task, current_cpu(), now_ns)
+        && let Some(agent) = agent_of(thread, task, current_cpu(), now_in_process_ns())
     {
         add(&agent.oom_kills, 1);
     }

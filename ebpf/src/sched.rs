@@ -9,9 +9,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    Global, helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
 use hostler_common::{
     agent_record::AgentRecord,
     ledger::state,
@@ -23,6 +21,7 @@ use hostler_common::{
 
 use crate::{
     block_io::count_bytes,
+    clock::{measure_difference, now_ns},
     counter::{add, record},
     ledger::change_state,
     maps::{CPUS, LEASES, THREADS, count_loss},
@@ -67,7 +66,7 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         next,
         preempted: ctx.arg::<u64>(0) as u8 != 0,
         previous_state: ctx.arg::<u32>(3),
-        now_ns: now_ns(),
+        now_ns: now_ns(Task::new(ctx.arg::<*const c_void>(2))),
         cpu: current_cpu(),
     };
     let mut incoming = if next.is_idle() {
@@ -110,7 +109,10 @@ fn record_of(task: Task) -> Option<&'static mut ThreadRecord> {
 
 #[inline(always)]
 fn woken(task: Task) -> i32 {
+    let now_ns = now_ns(task);
     let Some(thread) = record_of(task) else {
+        // The first to be woken have no record yet, and how the clock stands must be known before.
+        measure_difference(now_ns);
         return 0;
     };
     // A thread can be woken before it has left its CPU, or while it waits after a preemption: it
@@ -122,7 +124,7 @@ fn woken(task: Task) -> i32 {
         return 0;
     }
     thread.flags &= !flag::SINCE_UNKNOWN;
-    let now_ns = now_ns();
+    measure_difference(now_ns);
     if let Some(agent) = agent_of(thread, task, current_cpu(), now_ns) {
         let to = if task.is_throttled() {
             state::THROTTLED
@@ -304,10 +306,4 @@ fn elapsed_ns(since_ns: u64, now_ns: u64) -> Option<u64> {
         return None;
     }
     Some(now_ns - since_ns)
-}
-
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: the helper takes nothing and touches nothing.
-    unsafe { bpf_ktime_get_ns() }
 }

@@ -16,8 +16,8 @@ use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 use options::LEDGER_HELP;
 pub(crate) use options::{
-    AgentsArgs, By, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LedgerArgs, LiveArgs,
-    RunqArgs, ThreadsFrom,
+    AgentsArgs, By, Clock, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LedgerArgs,
+    LiveArgs, RunqArgs, ThreadsFrom,
 };
 
 const EXAMPLES: &str = "\

@@ -14,10 +14,12 @@ use std::io::{self, IsTerminal as _};
 
 use hostler_daemon::Schedule;
 use hostler_decide::{signal::Reading, window::Window};
-use hostler_observe::{Observer, Options, ThreadSource};
+use hostler_observe::{Observer, Options, ProbeClock, ThreadSource};
 
 use crate::{
-    args::{AgentPattern, Args, By, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects},
+    args::{
+        AgentPattern, Args, By, Clock, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects,
+    },
     failure::Failure,
     generated,
     output::{self, Stdout},
@@ -66,6 +68,10 @@ fn observe(
     options.threads_from = global.threads_from.map(|source| match source {
         ThreadsFrom::Iterator => ThreadSource::Iterator,
         ThreadsFrom::Procfs => ThreadSource::Procfs,
+    });
+    options.clock = global.clock.map(|clock| match clock {
+        Clock::RunQueue => ProbeClock::RunQueue,
+        Clock::Monotonic => ProbeClock::Monotonic,
     });
     options.rules = rules::read(global)?;
     let observer = Observer::start(options)?;

@@ -123,7 +123,7 @@ impl Observer {
 /// The maps' kinds, as `ebpf/src/maps.rs` defines them.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "AGENTS" | "LEASES" | "CPUS" | "LOSSES" => "array, mapped",
+        "AGENTS" | "LEASES" | "CLOCK" | "CPUS" | "LOSSES" => "array, mapped",
         "THREAD_NAMES" => "array",
         "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{ThreadSource, observer::Observer, preflight, topology};
+use crate::{ProbeClock, ThreadSource, observer::Observer, preflight, topology};
 
 /// One signal, and where it comes from on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,11 +82,34 @@ impl Observer {
     pub fn signal_sources(&self) -> Vec<SignalSource> {
         vec![
             run_queue_source(),
+            self.clock_source(),
             block_io_source(self.available().block_io),
             oom_source(self.available().oom_kills),
             self.cgroup_source(),
             self.thread_source(),
         ]
+    }
+
+    fn clock_source(&self) -> SignalSource {
+        let chosen = self.probes().clock();
+        let run_queue = "the run queues' own clock, read by a plain load".to_owned();
+        let (in_use, note) = match chosen.clock {
+            ProbeClock::RunQueue => (
+                run_queue.clone(),
+                "durations are exact to when the kernel last read it: at the switch or wake-up",
+            ),
+            ProbeClock::Monotonic => ("the monotonic clock, by a call".to_owned(), ""),
+        };
+        let reason = chosen.why_not_better.clone();
+        SignalSource {
+            signal: "time stamps of the scheduler's programs",
+            in_use: Some(in_use),
+            better: reason
+                .map(|reason| (run_queue, reason))
+                .into_iter()
+                .collect(),
+            note: note.to_owned(),
+        }
     }
 
     fn cgroup_source(&self) -> SignalSource {

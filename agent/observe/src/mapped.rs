@@ -25,6 +25,8 @@ unsafe impl SharedRecord for hostler_common::run_queue::CpuRecord {}
 // SAFETY: a record of shared words.
 unsafe impl SharedRecord for hostler_common::slot::SlotState {}
 // SAFETY: shared words and reserved ones that nobody touches.
+unsafe impl SharedRecord for hostler_common::clock::ClockDifference {}
+// SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::losses::Losses {}
 
 /// The elements of an mmap-able array map.

@@ -20,6 +20,7 @@ use hostler_common::{
     pair::PairKey,
     run_queue::cpu_view,
     slot::{KERNEL, SlotLease},
+    wait_event::WaitEvent,
 };
 use hostler_decide::{
     identity::Rules,
@@ -27,7 +28,7 @@ use hostler_decide::{
 };
 
 use crate::{
-    AgentPlace, Available, ObserveError, ThreadSource,
+    AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
     claims::Claims,
@@ -69,6 +70,8 @@ pub struct Options {
     pub rules: Rules,
     /// Where the list of threads comes from; the best that this kernel allows if not said.
     pub threads_from: Option<ThreadSource>,
+    /// The clock of the scheduler's programs; the best that this host allows if not said.
+    pub clock: Option<ProbeClock>,
 }
 
 /// How long an agent is young, and its name may still change.
@@ -88,6 +91,7 @@ impl Default for Options {
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
             threads_from: None,
+            clock: None,
         }
     }
 }
@@ -134,6 +138,7 @@ impl Observer {
             long_wait_ns: options.long_wait_ns,
             wait_events: options.wait_events,
             has_rules,
+            clock: options.clock,
         })?;
         let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy, has_rules)?;
         let mut observer = Self {
@@ -183,7 +188,7 @@ impl Observer {
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
-            waits: std::iter::from_fn(|| self.probes.next_wait()).collect(),
+            waits: self.read_waits(),
             losses: LossSignal {
                 pairs_folded: self.pairs_folded,
                 ..reading::read_losses(self.probes.losses(), self.agents_without_slot)
@@ -254,6 +259,17 @@ impl Observer {
     /// How long loading, attaching and finding everybody took.
     pub fn started_in(&self) -> Duration {
         self.started_in
+    }
+
+    fn read_waits(&mut self) -> Vec<WaitEvent> {
+        let ahead_ns = self.probes.clock_ahead_ns();
+        let on_monotonic_clock = |event: WaitEvent| WaitEvent {
+            at_ns: event.at_ns.wrapping_sub(ahead_ns),
+            ..event
+        };
+        std::iter::from_fn(|| self.probes.next_wait())
+            .map(on_monotonic_clock)
+            .collect()
     }
 
     fn read_cpus(&self) -> Vec<CpuReading> {

@@ -20,6 +20,8 @@ pub struct Available {
     pub block_io: bool,
     /// Processes that the kernel ended because memory ran out.
     pub oom_kills: bool,
+    /// The clock of the run queues.
+    pub run_queue_clock: bool,
 }
 
 impl Available {
@@ -33,6 +35,9 @@ impl Available {
         Self {
             oom_kills: has("TASK_SIGNAL") && has("SIGNAL_OOM_MM"),
             block_io: has("TASK_READ_BYTES") && has("TASK_WRITTEN_BYTES"),
+            run_queue_clock: ["TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK"]
+                .into_iter()
+                .all(has),
         }
     }
 }
@@ -85,6 +90,8 @@ pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
         ("TASK_READ_BYTES", byte_count("read_bytes")),
         ("TASK_WRITTEN_BYTES", byte_count("write_bytes")),
         ("TASK_CFS_RQ", cfs_rq),
+        ("CFS_RQ_RQ", field_bits(&btf, "cfs_rq", "rq")),
+        ("RQ_CLOCK", field_bits(&btf, "rq", "clock")),
         (
             "CFS_RQ_THROTTLE_COUNT",
             field_bits(&btf, "cfs_rq", "throttle_count"),

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use aya::{
@@ -14,6 +15,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use hostler_common::{
     agent_record::AgentRecord,
+    clock::ClockDifference,
     event::CgroupEvent,
     losses::Losses,
     pair::PairKey,
@@ -24,7 +26,13 @@ use hostler_common::{
 
 use hostler_decide::signal::PairSignal;
 
-use crate::{Available, ObserveError, mapped::Mapped, offsets, topology::possible_cpus};
+use crate::{
+    Available, ObserveError,
+    mapped::Mapped,
+    offsets,
+    run_queue_clock::{self, ChosenClock, ProbeClock},
+    topology::possible_cpus,
+};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
 
@@ -45,6 +53,13 @@ const FOR_RULES: &str = "sched_process_exec";
 /// out of all that follows it.
 const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
 
+/// How long and how often to wait until the programs have measured how their clock stands.
+const CLOCK_TRY: Duration = Duration::from_millis(1);
+const CLOCK_TRIES: u32 = 1_000;
+
+/// How many measurements to take the greatest of: one by itself may be late.
+const CLOCK_SAMPLES: usize = 5;
+
 /// Lines of the verifier's log that an error shows: the refusal stands at its end.
 const VERIFIER_LINES: usize = 12;
 
@@ -58,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) wait_events: bool,
     /// Whether rules may say whose a process is.
     pub(crate) has_rules: bool,
+    /// The clock to read; the best that this host allows if not said.
+    pub(crate) clock: Option<ProbeClock>,
 }
 
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
@@ -70,6 +87,8 @@ pub(crate) struct Probes {
     waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     available: Available,
+    clock: ChosenClock,
+    clock_difference: Mapped<ClockDifference>,
     ebpf: Ebpf,
     has_rules: bool,
 }
@@ -89,7 +108,12 @@ impl Probes {
         if !settings.wait_events {
             loader.map_max_entries("THREAD_NAMES", 1);
         }
-        let [wait_events, rules] = [settings.wait_events, settings.has_rules].map(u32::from);
+        let available = Available::from_fields(&fields);
+        let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
+        let reads_run_queue = clock.clock == ProbeClock::RunQueue;
+        let [wait_events, rules, run_queue_clock] =
+            [settings.wait_events, settings.has_rules, reads_run_queue].map(u32::from);
+        loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);
         loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);
         loader.override_global("RULES", &rules, true);
         loader.override_global("CPU_VIEW", &settings.cpu_view, true);
@@ -117,7 +141,9 @@ impl Probes {
             waits,
             warnings: EbpfLogger::init(&mut ebpf)
                 .map_err(|error| ObserveError::refused("the programs' log", in_full(&error)))?,
-            available: Available::from_fields(&fields),
+            available,
+            clock,
+            clock_difference: Mapped::new("CLOCK", descriptor(&ebpf, "CLOCK")?, 1)?,
             ebpf,
             has_rules: settings.has_rules,
         })
@@ -132,9 +158,41 @@ impl Probes {
         Ok(())
     }
 
-    /// Attaches the programs that measure.
+    /// Attaches the programs that measure, and waits until it is known how their clock stands.
     pub(crate) fn attach_scheduler(&mut self) -> Result<(), ObserveError> {
-        self.attach(&SCHEDULER)
+        self.attach(&SCHEDULER)?;
+        if self.clock.clock == ProbeClock::Monotonic {
+            return Ok(());
+        }
+        let difference = &self.clock_difference.records()[0];
+        let mut measured = Vec::new();
+        for _ in 0..CLOCK_TRIES {
+            // To sleep is to be woken, which is when the programs measure it.
+            std::thread::sleep(CLOCK_TRY);
+            if difference.measured_at_ns.load() == 0 {
+                continue;
+            }
+            measured.push(difference.ahead_ns.load());
+            if measured.len() == CLOCK_SAMPLES {
+                difference.ahead_ns.store(greatest(&measured));
+                return Ok(());
+            }
+            difference.measured_at_ns.store(0);
+        }
+        Err(ObserveError::refused(
+            "the run queues' clock",
+            "too few wake-ups were seen in a second",
+        ))
+    }
+
+    /// What is to be added to the monotonic clock to get the programs' clock, in ns, wrapping.
+    pub(crate) fn clock_ahead_ns(&self) -> u64 {
+        self.clock_difference.records()[0].ahead_ns.load()
+    }
+
+    /// The clock that the programs read.
+    pub(crate) fn clock(&self) -> &ChosenClock {
+        &self.clock
     }
 
     fn attach(&mut self, names: &[&str]) -> Result<(), ObserveError> {
@@ -412,6 +470,15 @@ fn wait_ring_bytes(is_wanted: bool, cpus: u32) -> u32 {
         return PAGE;
     }
     cpus.saturating_mul(A_CPU).min(MOST).next_power_of_two()
+}
+
+/// The greatest of differences that may have wrapped: the one that is ahead of all others.
+fn greatest(differences: &[u64]) -> u64 {
+    let first = differences.first().copied().unwrap_or_default();
+    differences.iter().fold(first, |greatest, &one| {
+        let ahead = one.wrapping_sub(greatest).cast_signed() > 0;
+        if ahead { one } else { greatest }
+    })
 }
 
 fn missing(name: &str) -> ObserveError {

@@ -21,17 +21,19 @@ use crate::{
     probes::Probes,
 };
 
-/// Reads every known agent's record. All ledgers are read as of `at_ns`: a thread counts in one
+/// Reads every known agent's record. All ledgers are read as of `at_ns`, in ns of the monotonic
+/// clock: a thread counts in one
 /// state at any time, so the sum of its states is exact however long the reading takes, and only
 /// its share of a state that changes meanwhile is off by that.
 pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> Vec<AgentReading> {
+    let ledger_ns = at_ns.wrapping_add(probes.clock_ahead_ns());
     directory
         .entries_mut()
         .map(|entry| {
             let words = refresh(entry, probes);
             AgentReading {
                 agent: entry.agent.clone(),
-                ledger: LedgerSignal::new(&words, at_ns),
+                ledger: LedgerSignal::new(&words, ledger_ns),
                 run_queue: Arc::clone(&entry.last),
                 block_io: sum_of_block_io(probes, entry.agent.id.slot),
                 oom_kills: sum_of_oom_kills(probes, entry.agent.id.slot),

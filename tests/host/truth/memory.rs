@@ -50,8 +50,8 @@ fn kernel_memory_stays_within_96_mib_at_the_largest_pid_max(_host: &Host) {
 fn bytes_by_doctor() -> u64 {
     let report = reports(&hostler(&["doctor", "--json"])).remove(0);
     let maps = report["maps"].as_array().expect("maps");
-    let agents = maps.iter().find(|map| map["name"] == "AGENTS");
-    assert_eq!(count(agents.expect("it is listed"), "entries"), 8_192);
+    let slots = maps.iter().find(|map| map["name"] == "LEASES");
+    assert_eq!(count(slots.expect("it is listed"), "entries"), 8_192);
     let bytes = |map: &Value| count(map, "bytes");
     maps.iter().map(bytes).sum()
 }

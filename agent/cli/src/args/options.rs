@@ -88,6 +88,9 @@ pub(crate) struct GlobalArgs {
     /// Where to find threads that are older than Hostler; the best source that works if not given
     #[arg(long, global = true, value_enum, value_name = "SOURCE", hide = true)]
     pub(crate) threads_from: Option<ThreadsFrom>,
+    /// Which clock the scheduler's programs read; the best that works if not given
+    #[arg(long, global = true, value_enum, value_name = "CLOCK", hide = true)]
+    pub(crate) clock: Option<Clock>,
 }
 
 /// When to use colours.
@@ -112,6 +115,15 @@ impl ColorWhen {
             Self::Never => false,
         }
     }
+}
+
+/// Which clock the scheduler's programs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Clock {
+    /// The run queues' own
+    RunQueue,
+    /// The monotonic one
+    Monotonic,
 }
 
 /// Where to find threads that are older than Hostler.

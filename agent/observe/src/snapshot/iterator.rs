@@ -13,11 +13,12 @@ use crate::{
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/threads.o"));
 
 /// Maps that the iterator shares with the scheduler programs.
-const SHARED: [&str; 5] = [
+const SHARED: [&str; 6] = [
     "THREADS",
     "CGROUP_SLOTS",
     "PROCESS_SLOTS",
     "AGENTS",
+    "CLOCK",
     "LOSSES",
 ];
 
