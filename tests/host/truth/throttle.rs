@@ -9,11 +9,18 @@ use crate::{
     host::Host,
 };
 
-pub(super) const TESTS: &[Test] = &[Test {
-    name: "a_quota_that_is_used_up_shows_as_throttled",
-    needs: &[Need::WritableCgroups, Need::CpuController],
-    run: a_quota_that_is_used_up_shows_as_throttled,
-}];
+pub(super) const TESTS: &[Test] = &[
+    Test {
+        name: "a_quota_that_is_used_up_shows_as_throttled",
+        needs: &[Need::WritableCgroups, Need::CpuController],
+        run: a_quota_that_is_used_up_shows_as_throttled,
+    },
+    Test {
+        name: "a_quota_holds_back_those_too_that_waited_for_their_turn",
+        needs: &[Need::WritableCgroups, Need::CpuController],
+        run: a_quota_holds_back_those_too_that_waited_for_their_turn,
+    },
+];
 
 /// `cpu.stat` counts a cgroup's throttled time once for each CPU, the ledger once for each thread
 /// that would run there: with one such thread they are the same.
@@ -47,4 +54,24 @@ fn a_quota_that_is_used_up_shows_as_throttled(host: &Host) {
     };
     assert_agrees(ran_ns, 1_000 * usage_us, slack);
     assert_agrees(held_back_ns, 1_000 * throttled_us, slack);
+}
+
+/// On one CPU, the thread that runs when the quota is used up, and one that waits for its turn,
+/// are both held back from then on.
+fn a_quota_holds_back_those_too_that_waited_for_their_turn(host: &Host) {
+    let cgroup = host.cgroup("quota-of-two");
+    let mut load = Staged::start(&cgroup, &["spinners", "2", "4000"]);
+    fs::write(cgroup.path().join("cpu.max"), "20000 100000").expect("a quota can be set");
+    let throttled_us = || cgroup.cpu_stat("throttled_usec");
+    let (reports, truth_us) = trace(&["ledger"], || {
+        let before = throttled_us();
+        load.work();
+        throttled_us() - before
+    });
+    load.end();
+    let row = row(&reports[0], &cgroup.name);
+    assert!(
+        2 * count(&row, "throttled_ns") >= 3 * 1_000 * truth_us,
+        "{truth_us} us by cpu.stat: {row:#}"
+    );
 }
