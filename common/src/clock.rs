@@ -1,9 +1,10 @@
 //! The clock of the scheduler's programs, and how it stands to the monotonic clock.
 //!
-//! At each wake-up and switch the kernel reads its scheduler clock once and keeps the time in the
-//! run queue, where a program finds it for the price of a load; asking for the monotonic clock
-//! costs more than all else that the programs do. The two run at rates that differ by what NTP
-//! steers, so their difference is measured again and again.
+//! At each wake-up the kernel reads its scheduler clock and keeps the time in the run queue, where
+//! a program finds it for the price of a load; a call for the monotonic clock costs more than all
+//! else that a program does there. At switches, where the time in the run queue may be old, the
+//! call is made, and what the one clock is ahead of the other is added. They run at rates that
+//! differ by what NTP steers, so that this is measured again and again.
 
 use crate::shared::SharedU64;
 

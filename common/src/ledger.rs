@@ -36,6 +36,9 @@ pub mod state {
 /// Words of a ledger; the first is nobody's.
 pub const STATES: usize = 8;
 
+/// Threads that a ledger can count at a time. With more its times are wrong.
+pub const MAX_THREADS: u64 = (1 << COUNT_BITS) - 1;
+
 /// A unit of the ledger, in ns. A power of two, since a division costs the kernel side more than
 /// the rest of it.
 pub const UNIT_NS: u64 = 1 << UNIT_LOG2;
@@ -58,6 +61,12 @@ const _: () = assert!(size_of::<Ledger>() == 64);
 #[inline(always)]
 pub const fn entry(now_ns: u64) -> u64 {
     1_u64.wrapping_sub((now_ns >> UNIT_LOG2) << COUNT_BITS)
+}
+
+/// What is added to a word for time that has passed in the state without a thread that came or went.
+#[inline(always)]
+pub const fn passed(ns: u64) -> u64 {
+    (ns >> UNIT_LOG2) << COUNT_BITS
 }
 
 /// How many threads are in a state, by its word. For a sharded slot, the sum of the words.

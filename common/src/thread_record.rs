@@ -1,6 +1,10 @@
 //! What the kernel side remembers of one thread, kept in the kernel's task storage.
 
-use crate::{shared::SharedU32, slot::SlotLease};
+use crate::{
+    pair::NOBODY,
+    shared::SharedU32,
+    slot::{SLOTS, SlotLease},
+};
 
 /// One thread's record, the value of the map `THREADS`.
 ///
@@ -16,33 +20,62 @@ pub struct ThreadRecord {
     pub css_set: u64,
     /// The slot that the thread is charged to.
     pub lease: SlotLease,
-    /// Since when the thread is in its state, in ns of the monotonic clock.
+    /// Since when the thread is in its state, in ns of the programs' clock, see [`crate::clock`].
     pub since_ns: u64,
     /// One of [`crate::ledger::state`].
     pub state: SharedU32,
     /// Bits of [`flag`].
-    pub flags: u32,
-    /// The slot of whoever took the CPU when the thread lost it, if it waits for that reason.
-    pub preemptor: u32,
+    pub flags: u16,
+    /// The slot of whoever took the CPU when the thread lost it, if it waits for that reason: see
+    /// [`ThreadRecord::preemptor_slot`].
+    pub preemptor: u16,
     /// The thread id of whoever that was, if single waits are asked for.
     pub preemptor_tid: u32,
+    /// For how long its run queue had been throttled when it began to wait, see
+    /// `ebpf/src/throttle.rs`.
+    pub throttled_stamp: u32,
     /// The kernel's count of the bytes that the thread has read, as of its last switch-out.
     pub read_bytes: u64,
     /// Likewise of those that it has written.
     pub written_bytes: u64,
 }
 
+// With its head the kernel's storage makes 128 bytes of it, a slab's size: 8 more would take 192.
 const _: () = assert!(size_of::<ThreadRecord>() == 56);
+
+impl ThreadRecord {
+    /// The preemptor's slot, or [`NOBODY`].
+    #[inline(always)]
+    pub const fn preemptor_slot(&self) -> u32 {
+        if self.preemptor == u16::MAX {
+            NOBODY
+        } else {
+            self.preemptor as u32
+        }
+    }
+
+    /// Notes the preemptor's slot, or [`NOBODY`].
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "every slot is below u16::MAX"
+    )]
+    pub const fn set_preemptor_slot(&mut self, slot: u32) {
+        self.preemptor = slot as u16;
+    }
+}
+
+const _: () = assert!(SLOTS < u16::MAX as u32 && NOBODY == u32::MAX);
 
 /// Bits of [`ThreadRecord::flags`].
 pub mod flag {
     /// The slot was given to a process in the root cgroup, not to a cgroup.
-    pub const PROCESS: u32 = 1 << 0;
+    pub const PROCESS: u16 = 1 << 0;
     /// A new process charged to its parent's slot, or to its cgroup's where rules may say
     /// otherwise, until user space has looked at it.
-    pub const PROVISIONAL: u32 = 1 << 1;
+    pub const PROVISIONAL: u16 = 1 << 1;
     /// The thread was on its CPU before the probes: how long is not known.
-    pub const SINCE_UNKNOWN: u32 = 1 << 2;
+    pub const SINCE_UNKNOWN: u16 = 1 << 2;
     /// The slot was given by a rule, and is the thread's in whichever cgroup it is.
-    pub const RULE: u32 = 1 << 3;
+    pub const RULE: u16 = 1 << 3;
 }

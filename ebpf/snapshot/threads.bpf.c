@@ -47,6 +47,7 @@ enum state {
 
 typedef __u64 u64;
 typedef __u32 u32;
+typedef __u16 u16;
 
 #define CO_RE __attribute__((preserve_access_index))
 
@@ -89,9 +90,8 @@ struct thread_record {
 	struct slot_lease lease;
 	u64 since_ns;
 	u32 state;
-	u32 flags;
-	u32 preemptor;
-	u32 preemptor_tid;
+	u16 flags, preemptor;
+	u32 preemptor_tid, throttled_stamp;
 	u64 read_bytes, written_bytes;
 };
 
@@ -106,6 +106,8 @@ struct thread_row {
 	u64 cgroup_id;
 	u64 started_ticks;
 	u64 exec_id;
+	/* Of a thread that is a rule's agent's, or was made by one that is; zeroes else. */
+	struct slot_lease by_rule;
 	u32 tid, tgid, session, parent, uid;
 	u32 kernel_thread;
 	char comm[16];
@@ -258,6 +260,9 @@ static void settle(struct thread_record *record, struct task_struct *task)
 
 	if (state == UNKNOWN)
 		return;
+	/* Of what a new thread does since before the probes, the beginning is not known. */
+	record->since_ns = now;
+	record->flags |= FLAG_SINCE_UNKNOWN;
 	if (__sync_val_compare_and_swap(&record->state, UNKNOWN, state) != UNKNOWN)
 		return;
 	index *= index < COMMON_SLOTS ? COMMON_SHARDS : AGENT_SHARDS;
@@ -314,9 +319,13 @@ static void look_again(struct thread_record *record, struct task_struct *task, u
 		record->css_set = 0;
 }
 
-static void report(struct bpf_iter__task *ctx, struct task_struct *task, u64 cgroup_id)
+static void report(struct bpf_iter__task *ctx, struct task_struct *task, u64 cgroup_id,
+		   struct thread_record *record)
 {
 	struct thread_row row = {};
+
+	if (record && record->flags & FLAG_RULE)
+		row.by_rule = record->lease;
 
 	row.cgroup_id = cgroup_id;
 	row.started_ticks = started_ticks(task);
@@ -354,7 +363,7 @@ int visit_threads(struct bpf_iter__task *ctx)
 		record = adopt(task, (u64)css_set, cgroup_id);
 	if (record && record->state == UNKNOWN)
 		settle(record, task);
-	report(ctx, task, cgroup_id);
+	report(ctx, task, cgroup_id, record);
 	return 0;
 }
 
@@ -373,12 +382,10 @@ int visit_processes(struct bpf_iter__task *ctx)
 	css_set = task->cgroups;
 	cgroup_id = cgroup_of(css_set);
 	record = bpf_task_storage_get(&THREADS, task, 0, 0);
-	if (record && record->state == UNKNOWN)
-		settle(record, task);
 	if (record)
 		look_again(record, task, cgroup_id);
 	if (task->pid == task->tgid && is_claimed(task, cgroup_id))
-		report(ctx, task, cgroup_id);
+		report(ctx, task, cgroup_id, record);
 	return 0;
 }
 

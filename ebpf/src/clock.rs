@@ -9,25 +9,25 @@ use crate::{maps::CLOCK, offsets::Task};
 #[unsafe(no_mangle)]
 static RUN_QUEUE_CLOCK: Global<u32> = Global::new(0);
 
-/// The time, for a program that holds the lock of the thread's run queue: the kernel has brought
-/// that run queue's clock up to date just before.
+/// The time at a wake-up: the kernel has just brought the clock of the run queue up to date that
+/// the thread was put on, and holds its lock.
 #[inline(always)]
-pub(crate) fn now_ns(task: Task) -> u64 {
+pub(crate) fn now_at_wake_up_ns(task: Task) -> u64 {
     if RUN_QUEUE_CLOCK.load() == 0 {
         return monotonic_ns();
     }
     task.run_queue_clock_ns()
 }
 
-/// The same time anywhere else.
+/// The same time anywhere else, also at a switch: where a wake-up preempts, the kernel spares itself
+/// the clock at the switch that follows, and leaves the time of the wake-up, as if nobody waited.
 #[inline(always)]
-pub(crate) fn now_in_process_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let ahead_ns = CLOCK.get(0).map_or(0, |clock| clock.ahead_ns.load());
     monotonic_ns().wrapping_add(ahead_ns)
 }
 
-/// Measures the difference of the clocks, if nobody has done so for a while. For wake-ups: there the
-/// run queue's clock is fresh, while at a switch the kernel may have left it as it was.
+/// Measures the difference of the clocks at a wake-up, if nobody has done so for a while.
 #[inline(always)]
 pub(crate) fn measure_difference(now_ns: u64) {
     if RUN_QUEUE_CLOCK.load() == 0 {

@@ -2,7 +2,7 @@
 
 use hostler_common::{
     agent_record::AgentRecord,
-    ledger::{STATES, entry, state},
+    ledger::{STATES, entry, passed, state},
     shared::SharedU64,
     thread_record::ThreadRecord,
 };
@@ -36,6 +36,13 @@ pub(crate) fn enter(agent: &AgentRecord, to: u32, now_ns: u64) {
 #[inline(always)]
 pub(crate) fn leave(agent: &AgentRecord, from: u32, now_ns: u64) {
     add(word(agent, from), entry(now_ns).wrapping_neg());
+}
+
+/// Time that was counted for one state was in truth spent in another.
+#[inline(always)]
+pub(crate) fn move_time(agent: &AgentRecord, from: u32, to: u32, ns: u64) {
+    add(word(agent, from), passed(ns).wrapping_neg());
+    add(word(agent, to), passed(ns));
 }
 
 #[inline(always)]

@@ -19,7 +19,7 @@ use hostler_common::{
 };
 
 use crate::{
-    clock::{monotonic_ns, now_in_process_ns},
+    clock::{monotonic_ns, now_ns},
     counter::add_u32,
     maps::{CGROUP_SLOTS, EVENTS, FREE_SLOTS, LEASES, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
     offsets::{Cgroup, Task},
@@ -54,9 +54,12 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let css_set = child.css_set();
     let by_rule = parent.flags & flag::RULE != 0;
     if by_rule || parent.flags & flag::PROCESS != 0 && parent.css_set == css_set {
-        record.css_set = css_set;
         record.lease = parent.lease;
         record.flags = parent.flags & (flag::PROCESS | flag::RULE | flag::PROVISIONAL);
+        // With rules, who is not known yet looks at each change of state until it is.
+        if !(has_rules() && is_process) {
+            record.css_set = parent.css_set;
+        }
     } else if has_rules() {
         record.flags = parent.flags & flag::PROVISIONAL;
     } else {
@@ -97,7 +100,7 @@ pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     if let Some(thread) = THREADS.get(current)
         && thread.state.load() == state::ON_CPU
     {
-        agent_of(thread, current, current_cpu(), now_in_process_ns());
+        agent_of(thread, current, current_cpu(), now_ns());
     }
     0
 }

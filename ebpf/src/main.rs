@@ -31,6 +31,7 @@ mod pairs;
 mod sched;
 mod task_storage;
 mod threads;
+mod throttle;
 mod wait_events;
 
 /// Grants the helpers that the kernel gives to GPL-compatible programs only.

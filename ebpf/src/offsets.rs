@@ -44,8 +44,13 @@ offsets! {
     CFS_RQ_RQ;
     /// `rq.clock`
     RQ_CLOCK;
+    /// `rq.cpu`
+    RQ_CPU;
     /// `cfs_rq.throttle_count`, [`ABSENT`] without CPU quotas
     CFS_RQ_THROTTLE_COUNT;
+    /// `cfs_rq.throttled_clock_self_time`, or `throttled_clock_pelt_time` before Linux 6.6;
+    /// [`ABSENT`] where threads are throttled, not run queues, or nothing is
+    CFS_RQ_THROTTLED_TIME;
     /// `task_struct.throttled` of Linux 6.18 and newer, [`ABSENT`] before
     TASK_THROTTLED;
     /// `task_struct.signal`
@@ -183,6 +188,21 @@ impl Task {
     #[inline(always)]
     pub(crate) fn name(self) -> [u8; NAME_BYTES] {
         self.0.field(&TASK_COMM)
+    }
+
+    /// The CPU that the thread runs or waits on, and for how long its group has been throttled
+    /// there in all, in ns.
+    #[inline(always)]
+    pub(crate) fn run_queue_throttled_ns(self) -> Option<(u32, u64)> {
+        if CFS_RQ_THROTTLED_TIME.load() == ABSENT {
+            return None;
+        }
+        let group_queue = Object(self.0.field(&TASK_CFS_RQ));
+        let queue = Object(group_queue.field(&CFS_RQ_RQ));
+        Some((
+            queue.field(&RQ_CPU),
+            group_queue.field(&CFS_RQ_THROTTLED_TIME),
+        ))
     }
 
     /// The time as of when the kernel last brought the clock of the thread's run queue up to date,

@@ -10,7 +10,7 @@ use core::ffi::c_void;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    clock::now_in_process_ns,
+    clock::now_ns,
     counter::add,
     maps::THREADS,
     offsets::Task,
@@ -26,7 +26,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if let Some(thread) = THREADS.get(task)
-        && let Some(agent) = agent_of(thread, task, current_cpu(), now_in_process_ns())
+        && let Some(agent) = agent_of(thread, task, current_cpu(), now_ns())
     {
         add(&agent.oom_kills, 1);
     }

@@ -21,13 +21,14 @@ use hostler_common::{
 
 use crate::{
     block_io::count_bytes,
-    clock::{measure_difference, now_ns},
-    counter::{add, record},
-    ledger::change_state,
+    clock::{measure_difference, now_at_wake_up_ns, now_ns},
+    counter::{add, add_own, record, record_own},
+    ledger::{change_state, move_time},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
     threads::{agent_of, current_cpu},
+    throttle,
     wait_events::{Wait, remember_preemptor, send},
 };
 
@@ -43,6 +44,10 @@ const TASK_NOLOAD: u32 = 0x400;
 
 /// `TASK_DEAD`: the thread will not run again.
 const TASK_DEAD: u32 = 0x80;
+
+/// How far the difference of the clocks may be off, in ns: by what steering may change between two
+/// measurements, and some more.
+const MAX_CLOCK_ERROR_NS: u64 = 100_000;
 
 /// A sleeping thread became runnable.
 #[btf_tracepoint(function = "sched_wakeup")]
@@ -66,7 +71,7 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         next,
         preempted: ctx.arg::<u64>(0) as u8 != 0,
         previous_state: ctx.arg::<u32>(3),
-        now_ns: now_ns(Task::new(ctx.arg::<*const c_void>(2))),
+        now_ns: now_ns(),
         cpu: current_cpu(),
     };
     let mut incoming = if next.is_idle() {
@@ -109,7 +114,7 @@ fn record_of(task: Task) -> Option<&'static mut ThreadRecord> {
 
 #[inline(always)]
 fn woken(task: Task) -> i32 {
-    let now_ns = now_ns(task);
+    let now_ns = now_at_wake_up_ns(task);
     let Some(thread) = record_of(task) else {
         // The first to be woken have no record yet, and how the clock stands must be known before.
         measure_difference(now_ns);
@@ -132,6 +137,7 @@ fn woken(task: Task) -> i32 {
             state::WAITING_WOKEN
         };
         change_state(agent, thread, to, now_ns);
+        throttle::note(thread, task, to);
     }
     0
 }
@@ -146,12 +152,13 @@ fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
     };
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
-    thread.preemptor = preemptor;
+    thread.set_preemptor_slot(preemptor);
     let to = state_after(task, switch);
     if to == state::WAITING_PREEMPTED {
         remember_preemptor(thread, switch.next);
     }
     change_state(agent, thread, to, switch.now_ns);
+    throttle::note(thread, task, to);
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -185,7 +192,9 @@ fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
     };
     match thread.state.load() {
         state::WAITING_WOKEN => count_wait(agent, thread, switch, false, holder),
-        state::WAITING_PREEMPTED => count_wait(agent, thread, switch, true, thread.preemptor),
+        state::WAITING_PREEMPTED => {
+            count_wait(agent, thread, switch, true, thread.preemptor_slot());
+        }
         _ => {}
     }
     change_state(agent, thread, state::ON_CPU, switch.now_ns);
@@ -209,8 +218,16 @@ fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
     }
     add_run(&agent.run_queue, ran_ns, voluntary);
     if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
-        add_run(&cpu.run_queue, ran_ns, voluntary);
-        add(&cpu.on_cpu_ns, ran_ns.unwrap_or(0));
+        let run_queue = &cpu.run_queue;
+        if let Some(ns) = ran_ns {
+            record_own(&run_queue.on_cpu, ns);
+            add_own(&cpu.on_cpu_ns, ns);
+        }
+        if voluntary {
+            add_own(&run_queue.voluntary_switches, 1);
+        } else {
+            add_own(&run_queue.involuntary_switches, 1);
+        }
     }
 }
 
@@ -229,6 +246,11 @@ fn count_wait(
     let Some(ns) = elapsed_ns(thread.since_ns, switch.now_ns) else {
         return;
     };
+    let held_back_ns = throttle::held_back_ns(thread, switch.next).min(ns);
+    if held_back_ns > 0 {
+        move_time(agent, thread.state.load(), state::THROTTLED, held_back_ns);
+    }
+    let ns = ns - held_back_ns;
     add_wait(&agent.run_queue, ns, preempted);
     let relation = if preempted {
         relation::PREEMPTOR
@@ -249,15 +271,13 @@ fn count_wait(
         });
     }
     if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
-        add_wait(&cpu.run_queue, ns, preempted);
-        add(
-            if preempted {
-                &cpu.preempt_wait_ns
-            } else {
-                &cpu.wake_wait_ns
-            },
-            ns,
-        );
+        let (histogram, total_ns) = if preempted {
+            (&cpu.run_queue.preempt_wait, &cpu.preempt_wait_ns)
+        } else {
+            (&cpu.run_queue.wake_wait, &cpu.wake_wait_ns)
+        };
+        record_own(histogram, ns);
+        add_own(total_ns, ns);
     }
 }
 
@@ -298,12 +318,13 @@ fn cpu_view_of(lease: SlotLease, cpu: u32) -> Option<&'static CpuRecord> {
     if counted { CPUS.get(cpu) } else { None }
 }
 
-/// Time since `since_ns`; `None` if that lies ahead because the clocks of two CPUs differ.
+/// Time since `since_ns`; `None` if that lies ahead because the clocks of two CPUs differ by more
+/// than what the two ways to read the time may.
 #[inline(always)]
 fn elapsed_ns(since_ns: u64, now_ns: u64) -> Option<u64> {
-    if since_ns > now_ns {
+    if since_ns > now_ns + MAX_CLOCK_ERROR_NS {
         count_loss!(negative_durations);
         return None;
     }
-    Some(now_ns - since_ns)
+    Some(now_ns.saturating_sub(since_ns))
 }

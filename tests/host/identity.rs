@@ -28,6 +28,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_child_of_a_rule_s_agent_is_its_agent_s_also_in_another_cgroup,
     },
     Test {
+        name: "a_child_whose_parent_ends_at_once_is_its_agent_s",
+        needs: &[Need::WritableCgroups],
+        run: a_child_whose_parent_ends_at_once_is_its_agent_s,
+    },
+    Test {
         name: "a_process_that_execs_what_a_rule_matches_is_that_agent_s_from_then_on",
         needs: &[Need::WritableCgroups],
         run: a_process_that_execs_what_a_rule_matches_is_that_agent_s_from_then_on,
@@ -111,6 +116,32 @@ fn a_child_of_a_rule_s_agent_is_its_agent_s_also_in_another_cgroup(host: &Host) 
         .collect();
     let parent = home.start(&words);
     let rule = format!("home=cgroup:{},agent:all", home.name);
+    let tracer = trace(&["--rule", &rule]);
+    end(say_go(parent));
+    let report = report(tracer);
+    let (kept, lost) = (
+        on_cpu_ms(&report, "home/all"),
+        on_cpu_ms(&report, &elsewhere.name),
+    );
+    assert!(
+        kept > 0 && lost * 20 <= kept,
+        "{kept} ms and {lost} ms: {report:#}"
+    );
+}
+
+fn a_child_whose_parent_ends_at_once_is_its_agent_s(host: &Host) {
+    let (home, elsewhere) = (host.cgroup("home"), host.cgroup("elsewhere"));
+    // The inner shell is gone before anybody can look, and the load is an orphan for most of its
+    // time; the outer shell waits for the end of its output.
+    let script = "read line; out=$(sh -c '(echo 0 > \"$0/cgroup.procs\" && exec \"$@\") &' \"$0\" \"$@\"); true";
+    let compute = COMPUTE_MS.to_string();
+    let load = load_words(&["spin", "1", &compute]);
+    let words: Vec<&str> = ["sh", "-c", script, elsewhere.path_text()]
+        .into_iter()
+        .chain(load.iter().map(String::as_str))
+        .collect();
+    let parent = home.start(&words);
+    let rule = format!("home=cgroup:/{},agent:all", home.name);
     let tracer = trace(&["--rule", &rule]);
     end(say_go(parent));
     let report = report(tracer);

@@ -119,13 +119,28 @@ impl Args {
     pub(crate) fn from_words(
         words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let mut syntax = Self::command();
-        let matches = syntax.try_get_matches_from_mut(words)?;
+        let matches = syntax.try_get_matches_from_mut(&words)?;
         let args = Self::from_arg_matches(&matches)?;
-        match args.contradiction(&matches) {
+        let contradiction = args
+            .contradiction(&matches)
+            .or_else(|| args.lost_rules(&words));
+        match contradiction {
             Some(sentence) => Err(syntax.error(ErrorKind::ArgumentConflict, sentence)),
             None => Ok(args),
         }
+    }
+
+    /// Of an option that every command takes, clap keeps what stands on one side of the command.
+    fn lost_rules(&self, words: &[OsString]) -> Option<String> {
+        let typed = words
+            .iter()
+            .filter_map(|word| word.to_str())
+            .filter(|word| *word == "--rule" || word.starts_with("--rule="))
+            .count();
+        (typed > self.global.rules.len())
+            .then(|| "write every '--rule' on the same side of the command".to_owned())
     }
 
     /// What clap's own rules can't express: one sentence if the words contradict each other.

@@ -127,6 +127,14 @@ impl Directory {
             .map(|(&lease, _)| lease)
     }
 
+    /// What a rule says of who holds a lease.
+    pub(crate) fn rule_of(&self, lease: SlotLease) -> Option<AgentKey> {
+        match &self.entries.get(&lease)?.origin {
+            Origin::Rule(key) => Some(key.clone()),
+            _ => None,
+        }
+    }
+
     /// The path of a known cgroup below the root.
     pub(crate) fn path_of_cgroup(&self, id: u64) -> Option<&str> {
         let lease = self.leases.get(&Origin::Cgroup(id))?;

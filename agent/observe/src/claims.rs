@@ -83,6 +83,11 @@ impl Claims {
         }
     }
 
+    /// Forgets a process that could not be given to its agent, so that it is found again.
+    pub(crate) fn forget(&mut self, tgid: u32) {
+        self.processes.remove(&tgid);
+    }
+
     /// Whose a process is.
     pub(crate) fn of_process(&self, tgid: u32) -> Option<&Claim> {
         self.processes.get(&tgid).map(|process| &process.claim)

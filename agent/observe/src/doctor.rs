@@ -92,13 +92,13 @@ impl Observer {
 
     fn clock_source(&self) -> SignalSource {
         let chosen = self.probes().clock();
-        let run_queue = "the run queues' own clock, read by a plain load".to_owned();
+        let run_queue = "at wake-ups the run queue's own clock, by a plain load".to_owned();
         let (in_use, note) = match chosen.clock {
             ProbeClock::RunQueue => (
                 run_queue.clone(),
-                "durations are exact to when the kernel last read it: at the switch or wake-up",
+                "at switches, where that may be old, the monotonic clock by a call, brought in step",
             ),
-            ProbeClock::Monotonic => ("the monotonic clock, by a call".to_owned(), ""),
+            ProbeClock::Monotonic => ("the monotonic clock, by a call each time".to_owned(), ""),
         };
         let reason = chosen.why_not_better.clone();
         SignalSource {

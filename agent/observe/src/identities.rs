@@ -5,8 +5,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hostler_common::slot::TICK_NS;
-use hostler_decide::identity::{AgentIdentity, Identified, Needs, ProcessFacts, Rules};
+use hostler_common::slot::{SlotLease, TICK_NS};
+use hostler_decide::identity::{AgentIdentity, AgentKey, Identified, Needs, ProcessFacts, Rules};
 
 use crate::{
     process_files::{command_line, environment},
@@ -61,17 +61,19 @@ impl Identities {
         }
     }
 
-    /// Takes in a snapshot. `cgroup` tells what is known of a cgroup by its id.
+    /// Takes in a snapshot. `cgroup` tells what is known of a cgroup by its id, and `agent_of` which
+    /// agent of a rule holds a slot.
     pub(crate) fn update(
         &mut self,
         rows: &[ThreadRow],
         now_ns: u64,
         mut cgroup: impl FnMut(u64) -> Option<CgroupFacts>,
+        agent_of: impl Fn(SlotLease) -> Option<AgentKey>,
     ) {
         self.snapshots += 1;
         let mut any_changed = false;
         for row in rows {
-            any_changed |= self.take_in(row, now_ns, &mut cgroup);
+            any_changed |= self.take_in(row, now_ns, &mut cgroup, &agent_of);
         }
         let (before, snapshot) = (self.processes.len(), self.snapshots);
         self.processes.retain(|_, known| known.snapshot == snapshot);
@@ -92,6 +94,7 @@ impl Identities {
         row: &ThreadRow,
         now_ns: u64,
         cgroup: &mut impl FnMut(u64) -> Option<CgroupFacts>,
+        agent_of: &impl Fn(SlotLease) -> Option<AgentKey>,
     ) -> bool {
         let unsettled_ns = if self.needs_names() {
             NAMING_NS
@@ -103,7 +106,7 @@ impl Identities {
         let since_ns = known.as_ref().map_or(now_ns, |known| known.since_ns);
         let age_ns = now_ns.saturating_sub(since_ns);
         if let Some(known) = known
-            && known.row == *row
+            && known.row.identifying() == row.identifying()
             && age_ns >= unsettled_ns
         {
             known.snapshot = self.snapshots;
@@ -112,7 +115,15 @@ impl Identities {
         let known = self.processes.get(&row.tgid);
         let is_read = age_ns >= FRESH_NS;
         let read_before = known.filter(|_| is_read).map(|known| &known.facts);
-        let facts = self.facts(row, read_before, cgroup(row.cgroup_id));
+        // Later on its record says whose it is itself, not who made it.
+        let made_by = match known.filter(|known| known.row.started_ticks == row.started_ticks) {
+            Some(known) => known.facts.made_by.clone(),
+            None => row.by_rule.and_then(agent_of),
+        };
+        let facts = ProcessFacts {
+            made_by,
+            ..self.facts(row, read_before, cgroup(row.cgroup_id))
+        };
         let is_new = known.is_none_or(|known| known.facts != facts);
         let known = Known {
             row: row.clone(),
@@ -144,6 +155,7 @@ impl Identities {
             pid: row.tgid,
             started_ns: row.started_ticks * TICK_NS,
             parent: row.parent,
+            made_by: None,
             cgroup: cgroup.path,
             comm: Some(row.program.clone()),
             cmdline,
@@ -206,6 +218,7 @@ mod tests {
             cgroup_id: 7,
             started_ticks: u64::from(tgid),
             exec_id: 1,
+            by_rule: None,
             tid: tgid,
             tgid,
             session: 1,
@@ -226,6 +239,10 @@ mod tests {
         }
     }
 
+    fn nobody(_lease: SlotLease) -> Option<AgentKey> {
+        None
+    }
+
     fn name(identities: &Identities, tgid: u32) -> Option<&str> {
         identities.of_process(tgid).map(|agent| &*agent.name)
     }
@@ -234,34 +251,34 @@ mod tests {
     fn a_child_inherits_and_a_process_that_has_gone_is_forgotten() {
         let mut identities = identities("node=comm:node");
         let rows = [row(5, 1, "node"), row(6, 5, "git"), row(7, 1, "bash")];
-        identities.update(&rows, 0, in_cgroup("/"));
+        identities.update(&rows, 0, in_cgroup("/"), nobody);
         assert_eq!(
             [5, 6, 7].map(|tgid| name(&identities, tgid)),
             [Some("5"), Some("5"), None]
         );
-        identities.update(&rows[2..], 1, in_cgroup("/"));
+        identities.update(&rows[2..], 1, in_cgroup("/"), nobody);
         assert_eq!(name(&identities, 5), None);
     }
 
     #[test]
     fn a_program_that_is_another_one_now_is_matched_again_however_late() {
         let mut identities = identities("node=comm:node");
-        identities.update(&[row(5, 1, "bash")], 0, in_cgroup("/"));
+        identities.update(&[row(5, 1, "bash")], 0, in_cgroup("/"), nobody);
         assert_eq!(name(&identities, 5), None);
-        identities.update(&[row(5, 1, "node")], 10 * NAMING_NS, in_cgroup("/"));
+        identities.update(&[row(5, 1, "node")], 10 * NAMING_NS, in_cgroup("/"), nobody);
         assert_eq!(name(&identities, 5), Some("5"));
     }
 
     #[test]
     fn a_process_that_has_moved_is_matched_by_its_new_cgroup() {
         let mut identities = identities("a=cgroup:/agents/*,agent:one");
-        identities.update(&[row(5, 1, "bash")], 0, in_cgroup("/"));
+        identities.update(&[row(5, 1, "bash")], 0, in_cgroup("/"), nobody);
         assert_eq!(name(&identities, 5), None);
         let moved = ThreadRow {
             cgroup_id: 8,
             ..row(5, 1, "bash")
         };
-        identities.update(&[moved], 10 * NAMING_NS, in_cgroup("/agents/a"));
+        identities.update(&[moved], 10 * NAMING_NS, in_cgroup("/agents/a"), nobody);
         assert_eq!(name(&identities, 5), Some("one"));
     }
 
@@ -269,7 +286,7 @@ mod tests {
     fn a_namespace_that_becomes_known_while_a_container_starts_is_taken_in() {
         let mut identities = identities("a=pod_namespace:prod,agent:one");
         let rows = [row(5, 1, "node")];
-        identities.update(&rows, 0, in_cgroup("/pod"));
+        identities.update(&rows, 0, in_cgroup("/pod"), nobody);
         assert_eq!(name(&identities, 5), None);
         let known = |_| {
             Some(CgroupFacts {
@@ -278,7 +295,7 @@ mod tests {
                 ..CgroupFacts::default()
             })
         };
-        identities.update(&rows, NAMING_NS / 2, known);
+        identities.update(&rows, NAMING_NS / 2, known, nobody);
         assert_eq!(name(&identities, 5), Some("one"));
     }
 }

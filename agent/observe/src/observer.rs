@@ -17,6 +17,7 @@ use std::{
 };
 
 use hostler_common::{
+    ledger::MAX_THREADS,
     pair::PairKey,
     run_queue::cpu_view,
     slot::{KERNEL, SlotLease},
@@ -24,7 +25,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     identity::Rules,
-    signal::{CpuReading, LossSignal, PairSignal, Reading},
+    signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
 };
 
 use crate::{
@@ -96,6 +97,17 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The shortest wait of which the kernel side notes who made it: none if nobody asks.
+    fn counted_wait_ns(&self) -> u64 {
+        if self.pairs || self.wait_events {
+            self.long_wait_ns
+        } else {
+            u64::MAX
+        }
+    }
+}
+
 /// Attached probes and what is known of the host. Dropping it leaves the host as it was.
 pub struct Observer {
     probes: Probes,
@@ -110,6 +122,8 @@ pub struct Observer {
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
+    /// Those of them that were tried last and may be tried again, by name.
+    without_slot: BTreeSet<String>,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
     /// The pairs as they were last read, if there were many.
@@ -135,7 +149,7 @@ impl Observer {
         let has_rules = identities.is_some();
         let probes = Probes::load(&Settings {
             cpu_view: view,
-            long_wait_ns: options.long_wait_ns,
+            long_wait_ns: options.counted_wait_ns(),
             wait_events: options.wait_events,
             has_rules,
             clock: options.clock,
@@ -152,6 +166,7 @@ impl Observer {
             names: Names::new(Path::new("/")),
             options,
             agents_without_slot: 0,
+            without_slot: BTreeSet::new(),
             events_missed: 0,
             last_pairs: BTreeMap::new(),
             pairs_folded: 0,
@@ -183,6 +198,7 @@ impl Observer {
         self.probes.log_warnings();
         let at_ns = now_ns();
         let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
+        warn_of_full_ledgers(&agents);
         let reading = Reading {
             at_ns,
             agents,
@@ -276,6 +292,21 @@ impl Observer {
         match self.options.cpu_view {
             CpuView::Off => Vec::new(),
             CpuView::All | CpuView::Selected => reading::cpus(&self.probes),
+        }
+    }
+}
+
+/// Says so before an agent has more threads than its ledger can count.
+fn warn_of_full_ledgers(agents: &[AgentReading]) {
+    for reading in agents {
+        let threads = reading.ledger.thread_count();
+        if threads > MAX_THREADS / 16 * 15 {
+            tracing::warn!(
+                agent = &*reading.agent.name,
+                threads,
+                most = MAX_THREADS,
+                "with more threads than that, this agent's times would be wrong"
+            );
         }
     }
 }

@@ -92,10 +92,12 @@ pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
         ("TASK_CFS_RQ", cfs_rq),
         ("CFS_RQ_RQ", field_bits(&btf, "cfs_rq", "rq")),
         ("RQ_CLOCK", field_bits(&btf, "rq", "clock")),
+        ("RQ_CPU", field_bits(&btf, "rq", "cpu")),
         (
             "CFS_RQ_THROTTLE_COUNT",
             field_bits(&btf, "cfs_rq", "throttle_count"),
         ),
+        ("CFS_RQ_THROTTLED_TIME", throttled_time(&btf)),
         (
             "TASK_THROTTLED",
             field_bits(&btf, "task_struct", "throttled"),
@@ -104,6 +106,20 @@ pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
         globals.push((global, bits.map_or(ABSENT, |bits| bits / 8)));
     }
     Ok(globals)
+}
+
+/// Where a run queue adds up for how long it was throttled, if this kernel throttles run queues. The
+/// older of the two fields counts by a clock that slows down with the processor.
+fn throttled_time(btf: &Btf<'_>) -> Option<u32> {
+    if field_bits(btf, "task_struct", "throttled").is_some() {
+        return None;
+    }
+    // Without these it can't be found, or not told from another CPU's.
+    let _queue = field_bits(btf, "cfs_rq", "rq")?;
+    let _cpu = field_bits(btf, "rq", "cpu")?;
+    ["throttled_clock_self_time", "throttled_clock_pelt_time"]
+        .into_iter()
+        .find_map(|field| field_bits(btf, "cfs_rq", field))
 }
 
 /// The offset of a field in bits.

@@ -1,5 +1,7 @@
 //! Threads and processes as a snapshot reports them.
 
+use hostler_common::slot::SlotLease;
+
 /// One thread of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadRow {
@@ -9,6 +11,8 @@ pub(crate) struct ThreadRow {
     pub(crate) started_ticks: u64,
     /// Another number after each exec of the thread.
     pub(crate) exec_id: u64,
+    /// The slot of a rule's agent that the thread has, or had from who made it.
+    pub(crate) by_rule: Option<SlotLease>,
     /// The thread's id.
     pub(crate) tid: u32,
     /// The process's id.
@@ -26,9 +30,15 @@ pub(crate) struct ThreadRow {
 }
 
 /// Size of a row as `ebpf/snapshot/threads.bpf.c` writes it.
-pub(crate) const ROW_BYTES: usize = 64;
+pub(crate) const ROW_BYTES: usize = 72;
 
 impl ThreadRow {
+    /// What identifies the process, besides its files; whose its record is does not.
+    pub(crate) fn identifying(&self) -> impl PartialEq + use<'_> {
+        let numbers = (self.cgroup_id, self.started_ticks, self.exec_id);
+        (numbers, self.session, self.parent, self.uid, &*self.program)
+    }
+
     /// Reads a row from the bytes that the iterator wrote; the fields stand in the order of
     /// `struct thread_row` there.
     pub(crate) fn from_bytes(bytes: &[u8; ROW_BYTES]) -> Self {
@@ -40,7 +50,7 @@ impl ThreadRow {
             long.copy_from_slice(&bytes[at..at + 8]);
             u64::from_ne_bytes(long)
         };
-        let name = &bytes[48..64];
+        let name = &bytes[56..72];
         let length = name
             .iter()
             .position(|&byte| byte == 0)
@@ -49,12 +59,17 @@ impl ThreadRow {
             cgroup_id: long(0),
             started_ticks: long(8),
             exec_id: long(16),
-            tid: word(24),
-            tgid: word(28),
-            session: word(32),
-            parent: word(36),
-            uid: word(40),
-            kernel_thread: word(44) != 0,
+            by_rule: Some(SlotLease {
+                slot: word(24),
+                generation: word(28),
+            })
+            .filter(|lease| *lease != SlotLease::default()),
+            tid: word(32),
+            tgid: word(36),
+            session: word(40),
+            parent: word(44),
+            uid: word(48),
+            kernel_thread: word(52) != 0,
             program: String::from_utf8_lossy(&name[..length]).into_owned(),
         }
     }
@@ -71,20 +86,27 @@ mod tests {
         bytes[8..16].copy_from_slice(&99_u64.to_ne_bytes());
         bytes[16..24].copy_from_slice(&7_u64.to_ne_bytes());
         for (at, value) in [
-            (24, 41_u32),
-            (28, 40),
-            (32, 39),
-            (36, 38),
-            (40, 1000),
-            (44, 1),
+            (24, 200_u32),
+            (28, 3),
+            (32, 41),
+            (36, 40),
+            (40, 39),
+            (44, 38),
+            (48, 1000),
+            (52, 1),
         ] {
             bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
-        bytes[48..52].copy_from_slice(b"bash");
+        bytes[56..60].copy_from_slice(b"bash");
         let row = ThreadRow::from_bytes(&bytes);
         assert_eq!(row.cgroup_id, 4_567);
         assert_eq!(row.started_ticks, 99);
         assert_eq!(row.exec_id, 7);
+        let lease = SlotLease {
+            slot: 200,
+            generation: 3,
+        };
+        assert_eq!(row.by_rule, Some(lease));
         assert_eq!((row.tid, row.tgid, row.session), (41, 40, 39));
         assert_eq!((row.parent, row.uid), (38, 1000));
         assert!(row.kernel_thread);
@@ -94,7 +116,7 @@ mod tests {
     #[test]
     fn a_program_name_without_a_terminating_zero_is_taken_whole() {
         let mut bytes = [0; ROW_BYTES];
-        bytes[48..64].copy_from_slice(b"sixteen-bytes-ab");
+        bytes[56..72].copy_from_slice(b"sixteen-bytes-ab");
         assert_eq!(ThreadRow::from_bytes(&bytes).program, "sixteen-bytes-ab");
     }
 }

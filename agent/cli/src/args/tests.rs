@@ -149,3 +149,14 @@ fn two_formats_at_once_are_refused() {
     "#]],
     );
 }
+
+#[test]
+fn rules_on_both_sides_of_a_command_are_refused_since_some_would_be_lost() {
+    let args = parsed("hostler --rule a=comm:a agents");
+    assert_eq!(args.global.rules.len(), 1);
+    let args = parsed("hostler agents --rule a=comm:a --rule=b=comm:b");
+    assert_eq!(args.global.rules.len(), 2);
+    let words = "hostler --rule a=comm:a agents --rule b=comm:b".split_whitespace();
+    let error = Args::from_words(words).expect_err("one of them would be lost");
+    assert!(error.to_string().contains("same side"), "{error}");
+}

@@ -2,7 +2,10 @@
 
 use std::cmp::Reverse;
 
-use hostler_common::pair::relation;
+use hostler_common::{
+    pair::{NOBODY, relation},
+    slot::SlotLease,
+};
 use hostler_decide::{signal::Reading, window::Window};
 use hostler_observe::{Observer, Options};
 
@@ -14,6 +17,9 @@ use crate::{
     render::{pairs_json, pairs_text, waits_json, waits_text},
     report::{Pair, PairsReport},
 };
+
+/// Who is gone, and whose slot nobody has now.
+const DEPARTED: &str = "[departed]";
 
 /// Pairs that a text report shows, unless said otherwise.
 const TOP: usize = 20;
@@ -62,16 +68,25 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     })
 }
 
+/// The waiter's name: also of one that has left its slot to another since.
+fn name_of_waiter(waiter: SlotLease, window: &Window, observer: &Observer) -> String {
+    let in_window = window.agents.get(&waiter).map(|(agent, _)| &*agent.name);
+    in_window
+        .or_else(|| observer.name_of_slot(waiter.slot))
+        .unwrap_or(DEPARTED)
+        .to_owned()
+}
+
 fn pairs(args: &RunqArgs, window: &Window, observer: &Observer) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = window
         .pairs
         .iter()
         .map(|(key, totals)| Pair {
-            waiter: observer
-                .name_of_slot(key.waiter.slot)
-                .unwrap_or("[departed]")
-                .to_owned(),
-            cause: observer.name_of_slot(key.cause).map(str::to_owned),
+            waiter: name_of_waiter(key.waiter, window, observer),
+            cause: (key.cause != NOBODY).then(|| {
+                let name = observer.name_of_slot(key.cause);
+                name.unwrap_or(DEPARTED).to_owned()
+            }),
             preempted: key.relation == relation::PREEMPTOR,
             waits: totals.waits,
             wait_ns: totals.wait_ns,

@@ -17,7 +17,7 @@ use super::{
     foreign::{cut, printable, shortened},
     losses::clauses,
     paint::Paint,
-    units::{compact_count, count, duration, duration_or_none},
+    units::{bytes, compact_count, count, duration, duration_or_none},
     wrap::{phrases, wrapped},
 };
 
@@ -63,6 +63,7 @@ impl Page {
             lines.extend(bar);
             lines.push(String::new());
             lines.extend(self.waits(report));
+            lines.extend(self.storage_and_memory(report));
         }
         lines.extend(self.reasons(report, remedies));
         lines.extend(self.end(report, if remedies > 0 { 2 } else { 1 }));
@@ -128,6 +129,28 @@ impl Page {
             lines.extend(self.sentence(&words::bursts(bursts)));
         }
         lines.push(String::new());
+        lines
+    }
+
+    /// What it read and wrote, and whether memory ran out, if either.
+    fn storage_and_memory(self, report: &ExplainReport) -> Vec<String> {
+        let window = &report.evidence.window;
+        let mut lines = Vec::new();
+        if !window.block_io.is_empty() {
+            let (read, written) = (window.block_io.read_bytes, window.block_io.written_bytes);
+            let text = format!("storage: {} read, {} written", bytes(read), bytes(written));
+            lines.extend(self.sentence(&text));
+        }
+        if window.oom_kills > 0 {
+            let text = format!(
+                "memory ran out: the kernel ended {} of its processes",
+                count(window.oom_kills)
+            );
+            lines.extend(self.sentence(&text));
+        }
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
         lines
     }
 

@@ -155,9 +155,9 @@ struct ReportJson<'a> {
     losses: LossesJson,
 }
 
+/// Where the time of an agent's threads went.
 #[derive(Serialize)]
-struct RowJson<'a> {
-    name: &'a str,
+pub(super) struct LedgerJson {
     /// Threads at the end of the window.
     threads: u64,
     /// Threads × time, the sum of all states.
@@ -169,6 +169,29 @@ struct RowJson<'a> {
     blocked_io_ns: u64,
     blocked_ns: u64,
     asleep_ns: u64,
+}
+
+impl From<&LedgerWindow> for LedgerJson {
+    fn from(ledger: &LedgerWindow) -> Self {
+        Self {
+            threads: ledger.threads,
+            total_ns: ledger.total_ns(),
+            on_cpu_ns: ledger.spent_ns(state::ON_CPU),
+            waiting_woken_ns: ledger.spent_ns(state::WAITING_WOKEN),
+            waiting_preempted_ns: ledger.spent_ns(state::WAITING_PREEMPTED),
+            throttled_ns: ledger.spent_ns(state::THROTTLED),
+            blocked_io_ns: ledger.spent_ns(state::BLOCKED_IO),
+            blocked_ns: ledger.spent_ns(state::BLOCKED),
+            asleep_ns: ledger.spent_ns(state::ASLEEP),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RowJson<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    ledger: LedgerJson,
     /// Bytes whose reading from storage its threads submitted; null if this kernel does not count.
     read_bytes: Option<u64>,
     /// Bytes that its threads dirtied, or wrote directly; null likewise.
@@ -190,19 +213,10 @@ pub(crate) fn ledger_json(report: &LedgerReport) -> String {
 }
 
 fn row_json(row: &LedgerRow) -> RowJson<'_> {
-    let ledger = &row.ledger;
     let [read_bytes, written_bytes] = bytes_of(row);
     RowJson {
         name: &row.name,
-        threads: ledger.threads,
-        total_ns: ledger.total_ns(),
-        on_cpu_ns: ledger.spent_ns(state::ON_CPU),
-        waiting_woken_ns: ledger.spent_ns(state::WAITING_WOKEN),
-        waiting_preempted_ns: ledger.spent_ns(state::WAITING_PREEMPTED),
-        throttled_ns: ledger.spent_ns(state::THROTTLED),
-        blocked_io_ns: ledger.spent_ns(state::BLOCKED_IO),
-        blocked_ns: ledger.spent_ns(state::BLOCKED),
-        asleep_ns: ledger.spent_ns(state::ASLEEP),
+        ledger: (&row.ledger).into(),
         read_bytes,
         written_bytes,
         oom_kills: row.oom_kills,

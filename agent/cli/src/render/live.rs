@@ -188,7 +188,7 @@ mod tests {
                 python3 (session 812)         541  10.2 µs  1.05 ms     3.0    5.8  ▂█▂▁▁▁
                 /evil\u{1b}[2J\nagent         1.5   852 µs  1.57 ms     0.1    0.0      █▃
                 other                         1.5  3.07 µs  5.63 µs     0.0    0.0  █▂
-                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time was ch…
+                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time of new…
             "#]],
         );
     }
@@ -207,7 +207,7 @@ mod tests {
                 python3 (session 812)                   agent      541  10.2 µs  1.05 ms  4.19 ms     3.0    5.8       541  ▂█▂▁▁▁
                 /evil\u{1b}[2J\nagent                   agent      1.5   852 µs  1.57 ms  1.57 ms     0.1    0.0       1.5      █▃
                 other                                   agent      1.5  3.07 µs  5.63 µs  5.63 µs     0.0    0.0       1.5  █▂
-                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time was charged to parents until new processes wer…
+                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time of new processes was charged to parents or cgr…
             "#]],
         );
     }
@@ -224,7 +224,7 @@ mod tests {
                 /kubepods…7b1/mcp-filesystem  agent    153 k  4.61 µs  32.8 µs  2.10 ms    89.9  1,853  ██▁▁▁▁
                 kernel threads                agent    6,750  2.30 µs   164 µs  2.10 ms     4.5   79.0  █▂▁▁▁▁
                 … and 3 more agents                      544  10.2 µs  1.05 ms  4.19 ms     3.1    5.8  ▂█▂▁▁▁
-                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time was charged to parents unt…
+                Not exact: 3 events found no room in the ring buffer; 1.20 s of CPU time of new processes was charg…
             "#]],
         );
     }

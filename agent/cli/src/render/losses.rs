@@ -91,7 +91,7 @@ pub(super) fn clauses(losses: &LossSignal) -> Vec<String> {
         .collect();
     if losses.provisional_ns > 0 {
         clauses.push(format!(
-            "{} of CPU time was charged to parents until new processes were looked at",
+            "{} of CPU time of new processes was charged to parents or cgroups",
             duration(losses.provisional_ns)
         ));
     }
@@ -144,7 +144,7 @@ mod tests {
               2 long waits were not laid to who caused them: the table of pairs is full
               7 long waits are in the sums only: they came too fast to show each
               1 long wait is in the sums only: its event found no room
-              1.20 s of CPU time was charged to parents until new processes were looked at
+              1.20 s of CPU time of new processes was charged to parents or cgroups
         "#]]
         .assert_eq(&one_or_many);
     }

@@ -21,7 +21,8 @@ pub(crate) fn pairs_text(report: &PairsReport, width: usize, top: usize, color: 
     let length = duration(report.to_ns.saturating_sub(report.from_ns));
     let long = duration(report.long_wait_ns);
     if report.pairs.is_empty() {
-        return format!("Nobody waited {long} or longer for a CPU in {length}.\n");
+        let footer = footer(&report.losses);
+        return format!("No wait of {long} or longer for a CPU in {length}.\n{footer}");
     }
     let waits: u64 = report.pairs.iter().map(|pair| pair.waits).sum();
     let wait_ns: u64 = report.pairs.iter().map(|pair| pair.wait_ns).sum();

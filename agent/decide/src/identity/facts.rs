@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::AgentKey;
+
 /// What is known of one process. A fact that was not read, or could not be, is `None`, and nothing
 /// matches it. The caller bounds the lengths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +14,9 @@ pub struct ProcessFacts {
     pub started_ns: u64,
     /// Its parent's id; 0 if it has none.
     pub parent: u32,
+    /// The agent of who made it, if that is known otherwise than from its parent: whoever made it
+    /// may have gone since.
+    pub made_by: Option<AgentKey>,
     /// The path of its v2 cgroup, with or without a leading slash.
     pub cgroup: Option<String>,
     /// Its program's name as the kernel has it, at most 15 bytes.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{AgentIdentity, facts::ProcessFacts, rules::Rule};
+use super::{AgentIdentity, AgentKey, facts::ProcessFacts, rules::Rule};
 
 /// Which agent each process of a snapshot belongs to, and what the next snapshot will no longer
 /// show: whose child an orphan was, and which process a tree began with.
@@ -91,6 +91,13 @@ impl Identified {
     pub(super) fn member(&self, facts: &ProcessFacts) -> Option<&Member> {
         self.of_process(facts.pid)
             .filter(|member| member.started_ns == facts.started_ns)
+    }
+
+    /// Any process of an agent.
+    pub(super) fn member_of(&self, agent: &AgentKey) -> Option<&Member> {
+        self.members
+            .values()
+            .find(|member| member.agent.key() == *agent)
     }
 
     pub(super) fn of_process(&self, pid: u32) -> Option<&Member> {

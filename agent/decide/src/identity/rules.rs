@@ -98,9 +98,10 @@ impl Rules {
                         .cloned()
                         .or_else(|| Some(rule.take_in(facts, root)))
                 }
-                None => orphaned
-                    .cloned()
-                    .or_else(|| of_parent.map(|member| member.child(facts))),
+                None => orphaned.cloned().or_else(|| {
+                    let maker = || before.member_of(facts.made_by.as_ref()?);
+                    of_parent.or_else(maker).map(|member| member.child(facts))
+                }),
             };
             now.add(facts, verdict, member);
         }

@@ -57,7 +57,8 @@ impl Observer {
         let now_ns = now_ns();
         let root_id = self.hierarchy.root_id();
         let (directory, names) = (&self.directory, &mut self.names);
-        identities.update(rows, now_ns, |cgroup_id| {
+        let agent_of = |lease| directory.rule_of(lease);
+        let cgroup = |cgroup_id| {
             if cgroup_id == root_id {
                 return Some(CgroupFacts {
                     path: "/".to_owned(),
@@ -72,7 +73,8 @@ impl Observer {
                 pod_namespace: name.pod_namespace,
                 labels: name.labels,
             })
-        });
+        };
+        identities.update(rows, now_ns, cgroup, agent_of);
     }
 
     fn claimed(&self, row: &ThreadRow) -> ClaimedProcess {
@@ -96,7 +98,13 @@ impl Observer {
     /// Tells the kernel side whose a process is.
     fn tell_kernel(&mut self, process: &ClaimedProcess) {
         let origin = origin_of(&process.claim);
-        let lease = origin.and_then(|origin| self.directory.lease_of(&origin));
+        let lease = origin
+            .as_ref()
+            .and_then(|origin| self.directory.lease_of(origin));
+        if origin.is_some() && lease.is_none() {
+            // No slot was free: tried again at the next look.
+            self.claims.forget(process.tgid);
+        }
         let lease = ProcessLease {
             lease: lease.unwrap_or_default(),
             started_ticks: process.started_ticks,
@@ -111,6 +119,7 @@ impl Observer {
             // The table is full: the process stays with its parent's agent or with nobody.
             tracing::debug!(process.tgid, %error, "a process was not told apart");
             self.agents_without_slot += 1;
+            self.claims.forget(process.tgid);
         }
     }
 

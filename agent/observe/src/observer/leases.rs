@@ -22,13 +22,16 @@ impl Observer {
             Some(slot)
         });
         let Some(slot) = slot else {
-            self.agents_without_slot += 1;
-            tracing::warn!(
-                agent = name,
-                "no free slot: its threads are counted as other"
-            );
+            if self.without_slot.insert(name.to_owned()) {
+                self.agents_without_slot += 1;
+                tracing::warn!(
+                    agent = name,
+                    "no free slot: its threads are counted as other"
+                );
+            }
             return None;
         };
+        self.without_slot.remove(name);
         let state = self.probes.leases().get(slot as usize)?;
         let generation = state.generation.load().wrapping_add(1).max(1);
         state.generation.store(generation);

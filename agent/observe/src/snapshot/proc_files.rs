@@ -111,6 +111,8 @@ impl ProcFiles {
             exec_id: stat.startstack,
             tid: stat.pid.unsigned_abs(),
             tgid: stat.pid.unsigned_abs(),
+            // The records of threads can't be read here.
+            by_rule: None,
             session: stat.session.unsigned_abs(),
             parent: stat.ppid.unsigned_abs(),
             uid: process.uid().ok()?,

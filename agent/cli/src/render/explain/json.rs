@@ -1,11 +1,10 @@
 //! The same for a program: all numbers, and each reason with its code and its sentence.
 
-use hostler_common::ledger::state;
 use hostler_decide::explain::{Bursts, KeptWaiting, Reason, Verdict};
 use serde::Serialize;
 
 use crate::{
-    render::{losses::LossesJson, machine::json_line},
+    render::{ledger::LedgerJson, losses::LossesJson, machine::json_line},
     report::ExplainReport,
 };
 
@@ -56,21 +55,6 @@ struct ReasonJson<'a> {
 }
 
 #[derive(Serialize)]
-struct LedgerJson {
-    /// Threads at the end of the window.
-    threads: u64,
-    /// Threads × time, the sum of all states.
-    total_ns: u64,
-    on_cpu_ns: u64,
-    waiting_woken_ns: u64,
-    waiting_preempted_ns: u64,
-    throttled_ns: u64,
-    blocked_io_ns: u64,
-    blocked_ns: u64,
-    asleep_ns: u64,
-}
-
-#[derive(Serialize)]
 struct WaitsJson {
     waits: u64,
     waits_woken: u64,
@@ -113,7 +97,7 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         },
         verdict: explanation.verdict,
         reasons: reasons.collect(),
-        ledger: LedgerJson::from(report),
+        ledger: (&report.evidence.window.ledger).into(),
         waits: WaitsJson::from(report),
         bursts: explanation.bursts,
         kept_waiting: &report.evidence.kept_waiting,
@@ -123,23 +107,6 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         },
         losses: report.losses.into(),
     })
-}
-
-impl From<&ExplainReport> for LedgerJson {
-    fn from(report: &ExplainReport) -> Self {
-        let ledger = &report.evidence.window.ledger;
-        Self {
-            threads: ledger.threads,
-            total_ns: ledger.total_ns(),
-            on_cpu_ns: ledger.spent_ns(state::ON_CPU),
-            waiting_woken_ns: ledger.spent_ns(state::WAITING_WOKEN),
-            waiting_preempted_ns: ledger.spent_ns(state::WAITING_PREEMPTED),
-            throttled_ns: ledger.spent_ns(state::THROTTLED),
-            blocked_io_ns: ledger.spent_ns(state::BLOCKED_IO),
-            blocked_ns: ledger.spent_ns(state::BLOCKED),
-            asleep_ns: ledger.spent_ns(state::ASLEEP),
-        }
-    }
 }
 
 impl From<&ExplainReport> for WaitsJson {

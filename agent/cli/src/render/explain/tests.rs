@@ -1,6 +1,7 @@
 use expect_test::{Expect, expect};
 use hostler_common::{ledger::state, slot::SlotLease};
 use hostler_decide::{
+    block_io::BlockIoWindow,
     explain::{Blame, Evidence, Host, KeptWaiting, Who, explain},
     identity::Kind,
     signal::{AgentSource, LossSignal},
@@ -414,6 +415,25 @@ fn where_there_is_room_each_reason_says_what_may_help() {
     let text = explain_text(&mixed(), screen(80, 60));
     assert!(
         text.contains("cpu.weight") && text.contains("fewer threads"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_it_read_and_wrote_is_said_and_that_memory_ran_out() {
+    let mut report = report("agents/coder", 1, &[(state::ASLEEP, 5_000)], 100);
+    assert!(!explain_text(&report, screen(100, 40)).contains("storage"));
+    report.evidence.window.block_io = BlockIoWindow {
+        read_bytes: 12 << 20,
+        written_bytes: 4_096,
+    };
+    report.evidence.window.oom_kills = 2;
+    let text = explain_text(&report, screen(100, 40));
+    assert!(
+        text.contains(
+            "storage: 12.0 MiB read, 4.0 KiB written\n\
+             memory ran out: the kernel ended 2 of its processes\n"
+        ),
         "{text}"
     );
 }

@@ -19,6 +19,26 @@ fn names_after(snapshots: &[&[ProcessFacts]]) -> Vec<(u32, String)> {
 }
 
 #[test]
+fn a_process_whose_maker_has_gone_before_it_was_seen_is_the_maker_s_agent_s() {
+    let rules = rules(NODE);
+    let before = [process(5, 1, "node"), process(1, 0, "init")];
+    let first = rules.identify_after(&Identified::default(), &before);
+    let maker = first.agent_of(5).expect("it matches").key();
+    let orphan = ProcessFacts {
+        made_by: Some(maker),
+        ..process(7, 1, "worker")
+    };
+    let after = [before[0].clone(), before[1].clone(), orphan.clone()];
+    let mut identified = rules.identify_after(&first, &after);
+    assert_eq!(identified.agent_of(7).map(|agent| &*agent.name), Some("5"));
+    // It stays the last of the agent when the others go.
+    for _ in 0..2 {
+        identified = rules.identify_after(&identified, [&before[1], &orphan]);
+        assert_eq!(identified.agent_of(7).map(|agent| &*agent.name), Some("5"));
+    }
+}
+
+#[test]
 fn an_orphan_stays_with_its_agent_however_long_it_lives() {
     let family = [process(5, 1, "node"), process(6, 5, "sh")];
     let orphan = [process(6, 1, "sh")];
