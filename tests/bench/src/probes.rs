@@ -33,9 +33,9 @@ It needs root, and takes about four seconds for each tool, load and round. The p
 libbpf-tools and bpftrace, which `scripts/setup --bench` installs; one that is missing is skipped \
 and counted. While it runs, nothing else should run, and no other BPF programs on the scheduler.
 
-Hostler is measured twice: as `hostler trace runq`, and as `hostler trace runq --group-by cpu`, \
-which does all accounting that there is: waits, stretches, the ledger, pairs, and the view per CPU. \
-The target holds for the latter.
+Hostler is measured twice. Waits, stretches, switches, the ledger and bytes are always counted; \
+`hostler trace runq --group-by cpu` counts them per CPU as well, and `--by preemptor` who made whom \
+wait. The target holds for the worse of the two.
 
 Ctrl-C ends what was started; nothing of it is left.";
 

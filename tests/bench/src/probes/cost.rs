@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_tool_comes_first_in_one_of_as_many_rounds() {
-        let tools = [Tool::Hostler, Tool::Runqlat, Tool::Cpudist];
+        let tools = [Tool::HostlerPairs, Tool::Runqlat, Tool::Cpudist];
         let turns = turns(3, &tools, &[Load::PingPong, Load::Storm]);
         assert_eq!(turns.len(), 18);
         let first: Vec<Tool> = turns.iter().step_by(6).map(|turn| turn.tool).collect();

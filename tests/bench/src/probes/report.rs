@@ -16,8 +16,8 @@ const NOTE: &str = "\
 Medians over the rounds, least and greatest in brackets. WAKE-UP and SWITCH are ns a run as the
 kernel counts them, including its own clock reads, which the empty program stands for. NET is the
 time in all programs on scheduler hooks, less as many empty runs, by the machine's switches. RATIO
-is NET by runqlat's of the same round. All accounting is `hostler trace runq --group-by cpu`: it
-does what `hostler trace runq` and `--by preemptor` do, and the view per CPU.";
+is NET by runqlat's of the same round. Hostler always counts waits, stretches, switches, the ledger
+and bytes; `--group-by cpu` adds the view per CPU, `--by preemptor` who made whom wait.";
 
 const TRIPS_NOTE: &str = "\
 A round's figure is the end of its fastest tenth of batches of 64 round trips, since what disturbs

@@ -21,10 +21,10 @@ const ROOTS_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Tool {
-    /// `hostler trace runq --group-by cpu`: all accounting
-    HostlerAll,
-    /// `hostler trace runq`
-    Hostler,
+    /// `hostler trace runq --group-by cpu`: all that is always counted, and the view per CPU
+    HostlerCpus,
+    /// `hostler trace runq --by preemptor`: all that is always counted, and who made whom wait
+    HostlerPairs,
     /// runqlat of libbpf-tools
     Runqlat,
     /// runqlat of libbpf-tools, a histogram for each process
@@ -37,8 +37,8 @@ pub(crate) enum Tool {
 
 impl Tool {
     pub(crate) const ALL: [Self; 6] = [
-        Self::HostlerAll,
-        Self::Hostler,
+        Self::HostlerCpus,
+        Self::HostlerPairs,
         Self::Runqlat,
         Self::RunqlatPids,
         Self::Cpudist,
@@ -51,8 +51,8 @@ impl Tool {
     /// What a report calls it.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::HostlerAll => "hostler, all accounting",
-            Self::Hostler => "hostler",
+            Self::HostlerCpus => "hostler --group-by cpu",
+            Self::HostlerPairs => "hostler --by preemptor",
             Self::Runqlat => "runqlat",
             Self::RunqlatPids => "runqlat -P",
             Self::Cpudist => "cpudist",
@@ -61,7 +61,7 @@ impl Tool {
     }
 
     pub(crate) fn is_hostler(self) -> bool {
-        matches!(self, Self::HostlerAll | Self::Hostler)
+        matches!(self, Self::HostlerCpus | Self::HostlerPairs)
     }
 
     /// Whether a program counts: Hostler also follows threads and cgroups, which costs nothing at a
@@ -95,8 +95,8 @@ impl Tools {
         let hostler = self.hostler.display().to_string();
         let runq = [&hostler, "trace", "runq", "--duration", &duration];
         Ok(match tool {
-            Tool::Hostler => owned(&runq),
-            Tool::HostlerAll => owned(&[&runq[..], &["--group-by", "cpu"]].concat()),
+            Tool::HostlerPairs => owned(&[&runq[..], &["--by", "preemptor"]].concat()),
+            Tool::HostlerCpus => owned(&[&runq[..], &["--group-by", "cpu"]].concat()),
             Tool::Runqlat => owned(&[&libbpf_tool("runqlat")?, LONG, "1"]),
             Tool::RunqlatPids => owned(&[&libbpf_tool("runqlat")?, "-P", LONG, "1"]),
             Tool::Cpudist => owned(&[&libbpf_tool("cpudist")?, LONG, "1"]),
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn all_of_a_peers_programs_count_and_hostlers_on_the_scheduler() {
-        assert!(Tool::Hostler.counts(&program("sched_wakeup_ne")));
-        assert!(!Tool::Hostler.counts(&program("task_newtask")));
+        assert!(Tool::HostlerPairs.counts(&program("sched_wakeup_ne")));
+        assert!(!Tool::HostlerPairs.counts(&program("task_newtask")));
         assert!(Tool::Runqlat.counts(&program("handle_switch")));
     }
 

@@ -36,12 +36,11 @@ impl Verdict {
     }
 
     fn judge_cost(&mut self, loads: &[LoadSummary]) {
-        let ratio = |summary: &LoadSummary| {
-            let measured = summary.tools.iter().find(|it| it.tool.is_hostler())?;
-            Some((summary.load.title(), measured.ratio?.median))
-        };
-        let ratios: Vec<_> = loads.iter().filter_map(ratio).collect();
-        let worst = ratios.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let ratios = loads.iter().flat_map(|summary| {
+            let hostlers = summary.tools.iter().filter(|it| it.tool.is_hostler());
+            hostlers.filter_map(|it| Some((summary.load.title(), it.ratio?.median)))
+        });
+        let worst = ratios.max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((load, ratio)) = worst else {
             self.say("cost: no verdict, hostler and runqlat were not both measured".to_owned());
             return;
@@ -67,11 +66,11 @@ impl Verdict {
             .filter(|tool| !tool.is_hostler())
             .filter_map(of)
             .min_by(|a, b| a.1.total_cmp(&b.1));
-        // The first that was measured is the one with the most accounting.
         let hostler = Tool::ALL
             .into_iter()
             .filter(|it| it.is_hostler())
-            .find_map(of);
+            .filter_map(of)
+            .max_by(|a, b| a.1.total_cmp(&b.1));
         let Some(((peer, peer_ns), (_, ns))) = least_peer.zip(hostler) else {
             self.say("slow-down: no verdict, hostler and a peer were not both measured".to_owned());
             return;

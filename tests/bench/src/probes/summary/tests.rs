@@ -35,7 +35,7 @@ fn pair(round: u32, alone_ns: f64, beside_ns: f64) -> SlowDownPair {
     };
     SlowDownPair {
         round,
-        tool: Tool::Hostler,
+        tool: Tool::HostlerPairs,
         alone: trips(alone_ns),
         beside: trips(beside_ns),
     }
@@ -48,19 +48,19 @@ fn close(left: f64, right: f64) -> bool {
 #[test]
 fn an_empty_run_is_subtracted_from_every_run_before_dividing_by_the_switches() {
     // 50 wake-ups of 160 − 60 ns and 100 switches of 210 − 60 ns.
-    let net = window(0, Tool::Hostler, 160, 210).net_ns_per_switch();
+    let net = window(0, Tool::HostlerPairs, 160, 210).net_ns_per_switch();
     assert!(close(net, (50.0 * 100.0 + 100.0 * 150.0) / 100.0), "{net}");
 }
 
 #[test]
 fn a_program_that_does_nothing_costs_nothing() {
-    let net = window(0, Tool::Hostler, 60, 60).net_ns_per_switch();
+    let net = window(0, Tool::HostlerPairs, 60, 60).net_ns_per_switch();
     assert!(close(net, 0.0), "{net}");
 }
 
 #[test]
 fn both_wake_up_hooks_are_one_figure() {
-    let mut window = window(0, Tool::Hostler, 100, 200);
+    let mut window = window(0, Tool::HostlerPairs, 100, 200);
     window.programs[1].run_time_ns = 10 * 200;
     let figure = window.ns_per_run("wakeup").expect("there are two");
     assert!(close(figure, (40.0 * 100.0 + 10.0 * 200.0) / 50.0));
@@ -71,11 +71,11 @@ fn both_wake_up_hooks_are_one_figure() {
 fn the_ratio_is_the_median_of_the_ratios_within_each_round() {
     // The machine is twice as slow in the second round, for both.
     let windows = [
-        window(0, Tool::Hostler, 110, 110),
+        window(0, Tool::HostlerPairs, 110, 110),
         window(0, Tool::Runqlat, 160, 160),
-        window(1, Tool::Hostler, 160, 160),
+        window(1, Tool::HostlerPairs, 160, 160),
         window(1, Tool::Runqlat, 260, 260),
-        window(2, Tool::Hostler, 100, 100),
+        window(2, Tool::HostlerPairs, 100, 100),
     ];
     let summary = load_summary(Load::PingPong, &windows).expect("it was measured");
     let [hostler, runqlat] = &summary.tools[..] else {
@@ -91,7 +91,7 @@ fn the_ratio_is_the_median_of_the_ratios_within_each_round() {
 
 #[test]
 fn without_a_reference_there_is_no_ratio_and_without_windows_no_summary() {
-    let windows = [window(0, Tool::Hostler, 110, 110)];
+    let windows = [window(0, Tool::HostlerPairs, 110, 110)];
     let summary = load_summary(Load::PingPong, &windows).expect("it was measured");
     assert!(summary.tools[0].ratio.is_none());
     assert!(load_summary(Load::Storm, &windows).is_none());
