@@ -9,7 +9,7 @@ use hostler_common::slot::{SlotLease, TICK_NS};
 use hostler_decide::identity::{AgentIdentity, AgentKey, Identified, Needs, ProcessFacts, Rules};
 
 use crate::{
-    process_files::{command_line, environment},
+    process_files::{command_line, environment, may_read_environments},
     processes::ThreadRow,
 };
 
@@ -52,8 +52,15 @@ struct Known {
 
 impl Identities {
     pub(crate) fn by(rules: Rules) -> Self {
+        let needs = rules.needs();
+        if !needs.environment.is_empty() && !may_read_environments() {
+            tracing::warn!(
+                "the environments of others can't be read here, and rules that look at them match \
+                 nothing: CAP_SYS_PTRACE is missing"
+            );
+        }
         Self {
-            needs: rules.needs(),
+            needs,
             rules,
             processes: BTreeMap::new(),
             identified: Identified::default(),

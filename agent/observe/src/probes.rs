@@ -1,7 +1,8 @@
 //! The kernel programs of `ebpf/`, loaded and attached, and their maps.
 
+mod tables;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     error::Error,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{HashMap, Map, MapData, MapError, Queue, RingBuf},
+    maps::{Map, MapData, RingBuf},
     programs::{BtfTracePoint, Program, ProgramError},
 };
 use aya_log::EbpfLogger;
@@ -18,13 +19,10 @@ use hostler_common::{
     clock::ClockDifference,
     event::CgroupEvent,
     losses::Losses,
-    pair::PairKey,
     run_queue::CpuRecord,
-    slot::{ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
+    slot::{RECORDS, SLOTS, SlotState},
     wait_event::{PERIOD_NS, WAITS_A_PERIOD, WaitEvent},
 };
-
-use hostler_decide::signal::PairSignal;
 
 use crate::{
     Available, ObserveError,
@@ -244,162 +242,6 @@ impl Probes {
     /// Hands the programs' own warnings to the log.
     pub(crate) fn log_warnings(&mut self) {
         self.warnings.flush();
-    }
-
-    /// Gives the kernel a slot that it may give to a new cgroup.
-    pub(crate) fn push_free_slot(&mut self, slot: u32) -> Result<(), MapError> {
-        self.free_slots()?.push(slot, 0)
-    }
-
-    /// Takes back a slot that the kernel has not given to anybody; `None` when none is left.
-    pub(crate) fn pop_free_slot(&mut self) -> Option<u32> {
-        self.free_slots().ok()?.pop(0).ok()
-    }
-
-    /// Says whose threads a cgroup's are, unless the kernel side already knows. Returns whether
-    /// the lease was taken.
-    pub(crate) fn lease_to_cgroup(
-        &mut self,
-        cgroup_id: u64,
-        lease: SlotLease,
-    ) -> Result<bool, MapError> {
-        /// `BPF_NOEXIST`: fail if there is an entry.
-        const ONLY_NEW: u64 = 1;
-        let value = [lease.slot, lease.generation];
-        match self.cgroup_slots()?.insert(cgroup_id, value, ONLY_NEW) {
-            Ok(()) => Ok(true),
-            Err(_) if self.lease_of_cgroup(cgroup_id).is_some() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The lease that the kernel side knows for a cgroup.
-    pub(crate) fn lease_of_cgroup(&mut self, cgroup_id: u64) -> Option<SlotLease> {
-        let [slot, generation] = self.cgroup_slots().ok()?.get(&cgroup_id, 0).ok()?;
-        Some(SlotLease { slot, generation })
-    }
-
-    /// Says whose a process is; its threads look at their next change of state.
-    pub(crate) fn lease_to_process(
-        &mut self,
-        tgid: u32,
-        process: ProcessLease,
-    ) -> Result<(), MapError> {
-        let started_ticks = process.started_ticks.to_ne_bytes();
-        let [low, high] = [&started_ticks[..4], &started_ticks[4..]].map(|half| {
-            u32::from_ne_bytes(half.try_into().expect("a half of eight bytes is four"))
-        });
-        let ProcessLease { lease, claim, .. } = process;
-        let value = [lease.slot, lease.generation, low, high, claim, 0];
-        self.process_slots()?.insert(tgid, value, 0)
-    }
-
-    /// Who made whom wait.
-    pub(crate) fn pairs(&self) -> BTreeMap<PairKey, PairSignal> {
-        let Ok(pairs) = self.pair_totals() else {
-            return BTreeMap::new();
-        };
-        let pair = |(key, [waits, wait_ns]): ([u32; 4], [u64; 2])| {
-            let [slot, generation, cause, relation] = key;
-            let waiter = SlotLease { slot, generation };
-            (
-                PairKey {
-                    waiter,
-                    cause,
-                    relation,
-                },
-                PairSignal { waits, wait_ns },
-            )
-        };
-        pairs.iter().filter_map(Result::ok).map(pair).collect()
-    }
-
-    /// Removes the pairs in which the slots' former holders waited.
-    pub(crate) fn forget_pairs_of(&mut self, slots: &BTreeSet<u32>) {
-        let keys: Vec<[u32; 4]> = self
-            .pair_totals()
-            .map(|pairs| pairs.keys().filter_map(Result::ok).collect())
-            .unwrap_or_default();
-        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
-        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
-            return;
-        };
-        for key in keys.into_iter().filter(|key| slots.contains(&key[0])) {
-            // Absence is the only way to fail, and is what is wanted.
-            let _absent = pairs.remove(&key);
-        }
-    }
-
-    /// Removes a pair unless it has waited since `totals` was read; returns whether it did.
-    pub(crate) fn fold_pair(&mut self, key: &PairKey, totals: PairSignal) -> bool {
-        let PairKey {
-            waiter,
-            cause,
-            relation,
-        } = *key;
-        let key = [waiter.slot, waiter.generation, cause, relation];
-        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
-        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
-            return false;
-        };
-        let as_read = [totals.waits, totals.wait_ns];
-        let is_as_read = pairs.get(&key, 0).is_ok_and(|now| now == as_read);
-        is_as_read && pairs.remove(&key).is_ok()
-    }
-
-    fn pair_totals(&self) -> Result<HashMap<&MapData, [u32; 4], [u64; 2]>, MapError> {
-        self.ebpf
-            .map("PAIRS")
-            .expect("the object has PAIRS")
-            .try_into()
-    }
-
-    /// Removes a process that is gone.
-    pub(crate) fn forget_process(&mut self, tgid: u32) {
-        if let Ok(mut slots) = self.process_slots() {
-            // Absence is the only way to fail, and is what is wanted.
-            let _absent = slots.remove(&tgid);
-        }
-    }
-
-    fn process_slots(&mut self) -> Result<HashMap<&mut MapData, u32, [u32; 6]>, MapError> {
-        self.ebpf
-            .map_mut("PROCESS_SLOTS")
-            .expect("the object has PROCESS_SLOTS")
-            .try_into()
-    }
-
-    /// Removes a cgroup that is gone.
-    pub(crate) fn forget_cgroup(&mut self, cgroup_id: u64) {
-        if let Ok(mut slots) = self.cgroup_slots() {
-            // Mostly the kernel side has removed it already.
-            let _absent = slots.remove(&cgroup_id);
-        }
-    }
-
-    /// The slots that cgroups hold, as the kernel side knows it.
-    pub(crate) fn leased_slots(&mut self) -> BTreeSet<u32> {
-        let Ok(slots) = self.cgroup_slots() else {
-            return BTreeSet::new();
-        };
-        slots
-            .iter()
-            .filter_map(|entry| entry.ok().map(|(_, [slot, _])| slot))
-            .collect()
-    }
-
-    fn free_slots(&mut self) -> Result<Queue<&mut MapData, u32>, MapError> {
-        self.ebpf
-            .map_mut("FREE_SLOTS")
-            .expect("the object has FREE_SLOTS")
-            .try_into()
-    }
-
-    fn cgroup_slots(&mut self) -> Result<HashMap<&mut MapData, u64, [u32; 2]>, MapError> {
-        self.ebpf
-            .map_mut("CGROUP_SLOTS")
-            .expect("the object has CGROUP_SLOTS")
-            .try_into()
     }
 
     /// The descriptor of a map that was not taken out of the object.

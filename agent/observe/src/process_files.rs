@@ -36,6 +36,13 @@ pub(crate) fn environment(
     Some(ProcessFacts::variables(&bytes, wanted))
 }
 
+/// Whether the environments of other users' processes can be read: those of the first process, which
+/// is root's, can't be without the right to trace.
+pub(crate) fn may_read_environments() -> bool {
+    let first = File::open("/proc/1/environ");
+    !first.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
 fn start_of(tgid: u32, name: &str, limit: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = File::open(format!("/proc/{tgid}/{name}")).ok()?.take(limit);
