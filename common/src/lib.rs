@@ -16,6 +16,7 @@ pub mod block_io;
 pub mod clock;
 pub mod event;
 pub mod histogram;
+pub mod interrupts;
 pub mod ledger;
 pub mod losses;
 pub mod pair;

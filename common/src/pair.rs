@@ -6,12 +6,15 @@
 
 use crate::{shared::SharedU64, slot::SlotLease};
 
-/// In place of a slot: no thread held the CPU. It was idle, on its way out of a power state, in an
-/// interrupt, or taken away by a hypervisor.
+/// In place of a slot: no thread held the CPU. It was idle, on its way out of a power state, or
+/// taken away by a hypervisor.
 pub const NOBODY: u32 = u32::MAX;
 
 /// Pairs that the map `PAIRS` has room for.
 pub const MAX_PAIRS: u32 = 16_384;
+
+/// In place of a slot: interrupts had the CPU for at least half of the wait.
+pub const INTERRUPTS: u32 = u32::MAX - 1;
 
 /// The waiter, and who made it wait; the key of the map `PAIRS`.
 #[repr(C)]

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use hostler_common::{
     agent_record::AgentRecord,
     clock::ClockDifference,
+    interrupts::InterruptRecord,
     losses::Losses,
     pair::{MAX_PAIRS, PairKey, PairTotals},
     run_queue::CpuRecord,
@@ -39,6 +40,10 @@ pub(crate) static CPUS: Array<CpuRecord, 1, MMAPABLE> = Array::new();
 /// How the clock of the scheduler's programs stands to the monotonic clock, one element.
 #[btf_map]
 pub(crate) static CLOCK: Array<ClockDifference, 1, MMAPABLE> = Array::new();
+
+/// What interrupts took of each CPU. User space sizes it to the host before loading.
+#[btf_map]
+pub(crate) static INTERRUPTS: Array<InterruptRecord, 1> = Array::new();
 
 /// What was lost, one element.
 #[btf_map]

@@ -190,6 +190,16 @@ impl Task {
         self.0.field(&TASK_COMM)
     }
 
+    /// The CPU that the thread runs or waits on; 0 where the kernel does not tell.
+    #[inline(always)]
+    pub(crate) fn cpu(self) -> u32 {
+        if TASK_CFS_RQ.load() == ABSENT || CFS_RQ_RQ.load() == ABSENT || RQ_CPU.load() == ABSENT {
+            return 0;
+        }
+        let group_queue = Object(self.0.field(&TASK_CFS_RQ));
+        Object(group_queue.field(&CFS_RQ_RQ)).field(&RQ_CPU)
+    }
+
     /// The CPU that the thread runs or waits on, and for how long its group has been throttled
     /// there in all, in ns.
     #[inline(always)]

@@ -23,6 +23,7 @@ use crate::{
     block_io::count_bytes,
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
+    interrupts::{note_wake_up, or_interrupts},
     ledger::{change_state, move_time},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
@@ -138,6 +139,7 @@ fn woken(task: Task) -> i32 {
         };
         change_state(agent, thread, to, now_ns);
         throttle::note(thread, task, to);
+        note_wake_up(task);
     }
     0
 }
@@ -258,6 +260,11 @@ fn count_wait(
         relation::HOLDER
     };
     if is_long(ns) {
+        let cause = if preempted {
+            cause
+        } else {
+            or_interrupts(cause, switch.cpu, ns)
+        };
         count_long_wait(thread.lease, cause, relation, ns);
         send(&Wait {
             task: switch.next,

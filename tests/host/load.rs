@@ -4,6 +4,7 @@ mod staged;
 
 use std::{
     io::{Read, Write},
+    net::UdpSocket,
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
     thread,
@@ -51,6 +52,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("spin") => spin(number(1), Duration::from_millis(number(2))),
         Some("sleep") => sleep(number(1)),
         Some("ping-pong") => ping_pong(number(1)),
+        Some("flood") => flood(Duration::from_millis(number(1))),
         Some("exec-by-thread") => exec_by_thread(number(1)),
         Some("wait-for-word") => wait_for_word(number(1)),
         Some("hog") => crate::oom::load(),
@@ -154,6 +156,19 @@ fn ping_pong(rounds: u64) {
         back_read.read_exact(&mut byte).expect("a byte");
     }
     partner.join().expect("it only passes bytes");
+}
+
+/// Datagrams to this machine itself, from CPU 0: the kernel takes each in by a softirq on that CPU.
+fn flood(time: Duration) {
+    pin();
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let to = receiver.local_addr().expect("it is bound");
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        // Nobody reads, so that most find no room: that is no failure here.
+        let _sent = sender.send_to(&[0; 1_024], to);
+    }
 }
 
 /// A second thread that becomes another load: it takes on the id of the first.

@@ -35,9 +35,9 @@ Exit status:
 
 const TRACE_EXAMPLES: &str = "\
 Examples:
-  hostler trace runq --duration 10s                 how long each agent waited for a CPU
-  hostler trace runq --by preemptor --duration 10s  who made whom wait
-  hostler trace ledger --duration 10s               where the time of each agent went";
+  hostler trace runq --duration 10s  how long each agent waited for a CPU
+  hostler trace runq --by preemptor  who made whom wait, until Ctrl-C
+  hostler trace ledger --interval 5s where the time of each agent went";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

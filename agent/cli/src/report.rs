@@ -173,6 +173,8 @@ pub(crate) enum Cause {
     Unattributed(Thread),
     /// No thread had the CPU: it was idle, in an interrupt, or taken away by a hypervisor.
     Nobody,
+    /// Interrupts had the CPU for at least half of the wait.
+    Interrupts,
 }
 
 /// A thread.

@@ -124,7 +124,7 @@ impl Observer {
 fn kind_of(name: &str) -> &'static str {
     match name {
         "AGENTS" | "LEASES" | "CLOCK" | "CPUS" | "LOSSES" => "array, mapped",
-        "THREAD_NAMES" => "array",
+        "THREAD_NAMES" | "INTERRUPTS" => "array",
         "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",
         "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" => "hash",

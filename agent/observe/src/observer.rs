@@ -150,6 +150,7 @@ impl Observer {
         let probes = Probes::load(&Settings {
             cpu_view: view,
             long_wait_ns: options.counted_wait_ns(),
+            causes: options.pairs || options.wait_events,
             wait_events: options.wait_events,
             has_rules,
             clock: options.clock,

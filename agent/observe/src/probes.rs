@@ -47,6 +47,14 @@ const LIFECYCLE: [&str; 5] = [
 /// Follows what processes run, which matters to rules only.
 const FOR_RULES: &str = "sched_process_exec";
 
+/// Tell interrupts apart, for who asks who made whom wait.
+const FOR_CAUSES: [&str; 4] = [
+    "irq_handler_entry",
+    "irq_handler_exit",
+    "softirq_entry",
+    "softirq_exit",
+];
+
 /// Programs that measure. Switches come first: a wake-up whose end is not seen would make a wait
 /// out of all that follows it.
 const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
@@ -67,12 +75,27 @@ pub(crate) struct Settings {
     pub(crate) cpu_view: u32,
     /// The shortest wait that counts as long.
     pub(crate) long_wait_ns: u64,
+    /// Whether anybody asks who made whom wait.
+    pub(crate) causes: bool,
     /// Whether single long waits are to be sent.
     pub(crate) wait_events: bool,
     /// Whether rules may say whose a process is.
     pub(crate) has_rules: bool,
     /// The clock to read; the best that this host allows if not said.
     pub(crate) clock: Option<ProbeClock>,
+}
+
+impl Settings {
+    fn followers(&self) -> Vec<&'static str> {
+        let mut names = LIFECYCLE.to_vec();
+        if self.has_rules {
+            names.push(FOR_RULES);
+        }
+        if self.causes {
+            names.extend(FOR_CAUSES);
+        }
+        names
+    }
 }
 
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
@@ -88,7 +111,8 @@ pub(crate) struct Probes {
     clock: ChosenClock,
     clock_difference: Mapped<ClockDifference>,
     ebpf: Ebpf,
-    has_rules: bool,
+    /// Those of the programs that follow which are wanted.
+    followers: Vec<&'static str>,
 }
 
 impl Probes {
@@ -102,6 +126,7 @@ impl Probes {
             .btf(Some(&btf))
             .allow_unsupported_maps()
             .map_max_entries("CPUS", cpus)
+            .map_max_entries("INTERRUPTS", cpus)
             .map_max_entries("WAIT_EVENTS", wait_ring_bytes(settings.wait_events, cpus));
         if !settings.wait_events {
             loader.map_max_entries("THREAD_NAMES", 1);
@@ -109,8 +134,14 @@ impl Probes {
         let available = Available::from_fields(&fields);
         let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
         let reads_run_queue = clock.clock == ProbeClock::RunQueue;
-        let [wait_events, rules, run_queue_clock] =
-            [settings.wait_events, settings.has_rules, reads_run_queue].map(u32::from);
+        let [wait_events, causes, rules, run_queue_clock] = [
+            settings.wait_events,
+            settings.causes,
+            settings.has_rules,
+            reads_run_queue,
+        ]
+        .map(u32::from);
+        loader.override_global("INTERRUPTS_WANTED", &causes, true);
         loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);
         loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);
         loader.override_global("RULES", &rules, true);
@@ -122,8 +153,8 @@ impl Probes {
         let mut ebpf = loader
             .load(OBJECT)
             .map_err(|error| ObserveError::refused("the maps", in_full(&error)))?;
-        let for_rules = settings.has_rules.then_some(FOR_RULES);
-        for name in LIFECYCLE.into_iter().chain(for_rules).chain(SCHEDULER) {
+        let followers = settings.followers();
+        for &name in followers.iter().chain(&SCHEDULER) {
             program(&mut ebpf, name)?
                 .load(name, &btf)
                 .map_err(|error| refusal(name, &error))?;
@@ -143,15 +174,14 @@ impl Probes {
             clock,
             clock_difference: Mapped::new("CLOCK", descriptor(&ebpf, "CLOCK")?, 1)?,
             ebpf,
-            has_rules: settings.has_rules,
+            followers,
         })
     }
 
     /// Attaches the programs that follow threads and cgroups.
     pub(crate) fn attach_lifecycle(&mut self) -> Result<(), ObserveError> {
-        self.attach(&LIFECYCLE)?;
-        if self.has_rules {
-            self.attach(&[FOR_RULES])?;
+        for name in self.followers.clone() {
+            self.attach(&[name])?;
         }
         Ok(())
     }

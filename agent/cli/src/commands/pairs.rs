@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use hostler_common::{
-    pair::{NOBODY, relation},
+    pair::{INTERRUPTS, NOBODY, relation},
     slot::SlotLease,
 };
 use hostler_decide::{signal::Reading, window::Window};
@@ -77,16 +77,23 @@ fn name_of_waiter(waiter: SlotLease, window: &Window, observer: &Observer) -> St
         .to_owned()
 }
 
+/// Who made somebody wait; `None` if nobody did.
+fn name_of_cause(cause: u32, observer: &Observer) -> Option<String> {
+    let name = match cause {
+        NOBODY => return None,
+        INTERRUPTS => "[interrupts]",
+        slot => observer.name_of_slot(slot).unwrap_or(DEPARTED),
+    };
+    Some(name.to_owned())
+}
+
 fn pairs(args: &RunqArgs, window: &Window, observer: &Observer) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = window
         .pairs
         .iter()
         .map(|(key, totals)| Pair {
             waiter: name_of_waiter(key.waiter, window, observer),
-            cause: (key.cause != NOBODY).then(|| {
-                let name = observer.name_of_slot(key.cause);
-                name.unwrap_or(DEPARTED).to_owned()
-            }),
+            cause: name_of_cause(key.cause, observer),
             preempted: key.relation == relation::PREEMPTOR,
             waits: totals.waits,
             wait_ns: totals.wait_ns,

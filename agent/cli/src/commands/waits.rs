@@ -1,7 +1,7 @@
 //! Single long waits of a reading, with names.
 
 use hostler_common::{
-    pair::{NOBODY, relation},
+    pair::{INTERRUPTS, NOBODY, relation},
     slot::{KERNEL, OTHER},
     wait_event::{WaitEvent, name_bytes},
 };
@@ -43,6 +43,7 @@ fn single_wait<'a>(event: &WaitEvent, name_of: impl Fn(u32) -> Option<&'a str>) 
         preempted: event.relation == relation::PREEMPTOR,
         cause: match event.cause {
             NOBODY => Cause::Nobody,
+            INTERRUPTS => Cause::Interrupts,
             // What two threads of no known agent have in common is not known either.
             OTHER => Cause::Unattributed(by),
             KERNEL => Cause::Kernel(by),
@@ -75,5 +76,6 @@ mod tests {
         assert!(matches!(cause_of(130, OTHER), Cause::Unattributed(_)));
         assert!(matches!(cause_of(OTHER, OTHER), Cause::Unattributed(_)));
         assert!(matches!(cause_of(130, NOBODY), Cause::Nobody));
+        assert!(matches!(cause_of(130, INTERRUPTS), Cause::Interrupts));
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Where no thread held the CPU that somebody waited for.
-const NOBODY: &str = "(no thread: idle, interrupts, hypervisor)";
+const NOBODY: &str = "(no thread: idle or hypervisor)";
 
 /// The report as text, its last line's end included.
 pub(crate) fn pairs_text(report: &PairsReport, width: usize, top: usize, color: bool) -> String {
@@ -151,10 +151,10 @@ mod tests {
         expect![[r#"
             133 waits of 1.00 ms or longer in 1.00 s, 530 ms in all
 
-            WHO WAITED  HOW           FOR WHOM                                   WAITS   WAITED
-            agents/a1   preempted by  agents/a2                                    120   480 ms
-            agents/a1   preempted by  itself                                        12  48.0 ms
-            agents/a2   CPU held by   (no thread: idle, interrupts, hypervisor)      1  2.00 ms
+            WHO WAITED  HOW           FOR WHOM                         WAITS   WAITED
+            agents/a1   preempted by  agents/a2                          120   480 ms
+            agents/a1   preempted by  itself                              12  48.0 ms
+            agents/a2   CPU held by   (no thread: idle or hypervisor)      1  2.00 ms
         "#]]
         .assert_eq(&pairs_text(&report, 100, 20, false));
     }

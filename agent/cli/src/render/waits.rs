@@ -42,7 +42,8 @@ fn whom(cause: &Cause) -> String {
         Cause::Agent(name, by) => format!("another agent, {} {}", printable(name), thread(by)),
         Cause::Kernel(by) => format!("a kernel thread {}", thread(by)),
         Cause::Unattributed(by) => format!("a thread of no known agent {}", thread(by)),
-        Cause::Nobody => "no thread: interrupt, idle or hypervisor".to_owned(),
+        Cause::Interrupts => "interrupts".to_owned(),
+        Cause::Nobody => "no thread: idle or hypervisor".to_owned(),
     }
 }
 
@@ -94,6 +95,7 @@ fn wait_json(wait: &SingleWait) -> WaitJson<'_> {
         Cause::Agent(name, by) => ("another_agent", Some(name.as_str()), Some(by)),
         Cause::Kernel(by) => ("kernel_thread", None, Some(by)),
         Cause::Unattributed(by) => ("unattributed", None, Some(by)),
+        Cause::Interrupts => ("interrupts", None, None),
         Cause::Nobody => ("no_thread", None, None),
     };
     let by = by.filter(|by| by.tid != 0);
@@ -136,6 +138,7 @@ mod tests {
             Cause::Agent("agents/a2".to_owned(), thread("evil\u{1b}[2J", 80)),
             Cause::Kernel(thread("kworker/0:1", 9)),
             Cause::Unattributed(thread("", 0)),
+            Cause::Interrupts,
             Cause::Nobody,
         ];
         let wait = |(index, cause): (u64, Cause)| SingleWait {
@@ -157,7 +160,8 @@ mod tests {
             +1.001500 s    cpu 3     2.50 ms  agents/a1 (node, thread 70)  preempted by another agent, agents/a2 (evil\u{1b}[2J, thread 80)
             +1.003000 s    cpu 3     3.75 ms  agents/a1 (node, thread 70)  CPU held by a kernel thread (kworker/0:1, thread 9)
             +1.004500 s    cpu 3     5.00 ms  agents/a1 (node, thread 70)  CPU held by a thread of no known agent (–)
-            +1.006000 s    cpu 3     6.25 ms  agents/a1 (node, thread 70)  CPU held by no thread: interrupt, idle or hypervisor
+            +1.006000 s    cpu 3     6.25 ms  agents/a1 (node, thread 70)  CPU held by interrupts
+            +1.007500 s    cpu 3     7.50 ms  agents/a1 (node, thread 70)  CPU held by no thread: idle or hypervisor
         "#]].assert_eq(&waits_text(&waits(), 1_000_000_000));
     }
 
@@ -168,7 +172,8 @@ mod tests {
             {"report":"wait","at_ns":2001500000,"wait_ns":2500000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"preemptor","cause_class":"another_agent","cause":"agents/a2","cause_tid":80,"cause_thread":"evil\u001b[2J"}
             {"report":"wait","at_ns":2003000000,"wait_ns":3750000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"kernel_thread","cause":null,"cause_tid":9,"cause_thread":"kworker/0:1"}
             {"report":"wait","at_ns":2004500000,"wait_ns":5000000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"unattributed","cause":null,"cause_tid":null,"cause_thread":null}
-            {"report":"wait","at_ns":2006000000,"wait_ns":6250000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"no_thread","cause":null,"cause_tid":null,"cause_thread":null}
+            {"report":"wait","at_ns":2006000000,"wait_ns":6250000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"interrupts","cause":null,"cause_tid":null,"cause_thread":null}
+            {"report":"wait","at_ns":2007500000,"wait_ns":7500000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"no_thread","cause":null,"cause_tid":null,"cause_thread":null}
         "#]].assert_eq(&waits_json(&waits()));
     }
 }

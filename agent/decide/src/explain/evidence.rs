@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hostler_common::{
     ledger::{STATES, state},
-    pair::{NOBODY, relation},
+    pair::{INTERRUPTS, NOBODY, relation},
     slot::{KERNEL, OTHER, SlotLease},
 };
 use serde::Serialize;
@@ -51,7 +51,9 @@ pub enum Who {
     Kernel,
     /// Threads that could not be attributed.
     Unattributed,
-    /// No thread: the CPU was idle, in an interrupt, or taken by a hypervisor.
+    /// Interrupts, for at least half of each wait.
+    Interrupts,
+    /// No thread: the CPU was idle, or taken by a hypervisor.
     Nobody,
 }
 
@@ -191,6 +193,7 @@ fn waited_for<'a>(
         }
         let who = match pair.cause {
             NOBODY => Who::Nobody,
+            INTERRUPTS => Who::Interrupts,
             slot if slot == agent.slot => Who::Itself,
             KERNEL => Who::Kernel,
             OTHER => Who::Unattributed,

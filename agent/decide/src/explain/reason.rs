@@ -43,6 +43,8 @@ pub enum Why {
     KernelThreads(Blame),
     /// So did threads that are attributed to no agent.
     UnattributedThreads(Blame),
+    /// Interrupts had the CPU that it waited for.
+    Interrupts(Blame),
     /// No thread held the CPU that it waited for.
     NoThread(Blame),
     /// Long waits in which others ran than those to whom they were laid: several threads took turns

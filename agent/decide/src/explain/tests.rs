@@ -296,6 +296,7 @@ fn any_blame() -> impl Strategy<Value = (Who, Blame)> {
         Just(Who::Itself),
         Just(Who::Kernel),
         Just(Who::Unattributed),
+        Just(Who::Interrupts),
         Just(Who::Nobody),
         "[a-e]".prop_map(Who::Agent),
     ];

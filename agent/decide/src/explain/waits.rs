@@ -23,6 +23,7 @@ pub(super) fn by_cause(evidence: &Evidence) -> Vec<Reason> {
             Who::Itself => Why::OwnThreads(blame),
             Who::Kernel => Why::KernelThreads(blame),
             Who::Unattributed => Why::UnattributedThreads(blame),
+            Who::Interrupts => Why::Interrupts(blame),
             Who::Nobody => Why::NoThread(blame),
             Who::Agent(cause) => {
                 agents.push((cause, blame));

@@ -491,7 +491,7 @@ fn each_kind_of_reason_has_its_own_words() {
     })
     .collect();
     expect![[r#"
-        Waited 2.00 s, 95 % of its time awake: once for a CPU that no thread held. It was slow to leave idleness, busy with interrupts, or taken by a hypervisor. `top` shows interrupts as hi and si, a hypervisor as st.
+        Waited 2.00 s, 95 % of its time awake: once for a CPU that no thread held. It was slow to leave idleness, or taken by a hypervisor. `top` shows what a hypervisor takes as st.
         Waited 2.00 s, 95 % of its time awake, while threads that belong to no known agent held the CPU it was woken for once. 
         Waited 2.00 s, 95 % of its time awake, while kernel threads held the CPU it was woken for once. `top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage.
         Waited 2.00 s, 95 % of its time awake: 3.81 M waits of 524 ns on average, shorter than 1.00 ms, so that nobody is named. That is what a wake-up costs, 762 k times a second: fewer, larger messages save it.

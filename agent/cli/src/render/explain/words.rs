@@ -43,9 +43,13 @@ pub(super) fn sentence(reason: &Reason, evidence: &Evidence, show: ShowName) -> 
             let who = "threads that belong to no known agent";
             format!("{waited}, {}.", because(who, blame, "it"))
         }
+        Why::Interrupts(blame) => format!(
+            "{waited}: {} for a CPU that was busy with interrupts.",
+            times(blame.waits()),
+        ),
         Why::NoThread(blame) => format!(
-            "{waited}: {} for a CPU that no thread held. It was slow to leave idleness, busy with \
-             interrupts, or taken by a hypervisor.",
+            "{waited}: {} for a CPU that no thread held. It was slow to leave idleness, or taken \
+             by a hypervisor.",
             times(blame.waits()),
         ),
         Why::ShortWaits { waits, .. } => format!(
@@ -98,7 +102,10 @@ pub(super) fn remedy(reason: &Reason, evidence: &Evidence) -> String {
         Why::KernelThreads(_) => "`top -H` names them: ksoftirqd is network, kswapd memory, \
                                   kworker mostly storage."
             .to_owned(),
-        Why::NoThread(_) => "`top` shows interrupts as hi and si, a hypervisor as st.".to_owned(),
+        Why::Interrupts(_) => "/proc/interrupts and /proc/softirqs count them by CPU: spread them \
+                               (smp_affinity), or keep it off that CPU."
+            .to_owned(),
+        Why::NoThread(_) => "`top` shows what a hypervisor takes as st.".to_owned(),
         Why::ShortWaits {
             waits,
             woken_percent,
