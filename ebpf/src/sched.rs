@@ -24,7 +24,7 @@ use crate::{
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
     interrupts::{note_wake_up, or_interrupts},
-    ledger::{change_state, move_time},
+    ledger::{change_state, enter, leave, move_time, set_state},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
@@ -81,17 +81,33 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         record_of(next)
     };
     let mut holder = NOBODY;
+    let mut left = None;
     if !previous.is_idle()
         && let Some(thread) = record_of(previous)
     {
         let preemptor = incoming.as_ref().map_or(NOBODY, |thread| thread.lease.slot);
-        switched_out(thread, &switch, preemptor);
+        left = switched_out(thread, &switch, preemptor);
         holder = thread.lease.slot;
     }
-    if let Some(thread) = incoming.as_mut() {
-        switched_in(thread, &switch, holder);
+    match incoming.as_mut() {
+        Some(thread) => switched_in(thread, &switch, holder, left),
+        None => leave_cpu(left, &switch),
     }
     0
+}
+
+/// Whose thread has left its CPU, and has still to leave that state of the ledger: where the next
+/// thread is the same agent's, the two changes cancel each other out.
+struct Left<'a> {
+    agent: &'a AgentRecord,
+    slot: u32,
+}
+
+#[inline(always)]
+fn leave_cpu(left: Option<Left<'_>>, switch: &Switch) {
+    if let Some(left) = left {
+        leave(left.agent, state::ON_CPU, switch.now_ns);
+    }
 }
 
 /// What is true of a switch for both of its threads.
@@ -145,13 +161,15 @@ fn woken(task: Task) -> i32 {
 }
 
 #[inline(always)]
-fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
+fn switched_out(
+    thread: &mut ThreadRecord,
+    switch: &Switch,
+    preemptor: u32,
+) -> Option<Left<'static>> {
     let task = switch.previous;
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into
     // its cgroup first and becomes the agent then.
-    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
-        return;
-    };
+    let agent = agent_of(thread, task, switch.cpu, switch.now_ns)?;
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
     thread.set_preemptor_slot(preemptor);
@@ -159,8 +177,15 @@ fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
     if to == state::WAITING_PREEMPTED {
         remember_preemptor(thread, switch.next);
     }
-    change_state(agent, thread, to, switch.now_ns);
     throttle::note(thread, task, to);
+    let from = set_state(thread, to, switch.now_ns);
+    enter(agent, to, switch.now_ns);
+    if from == state::ON_CPU {
+        let slot = thread.lease.slot;
+        return Some(Left { agent, slot });
+    }
+    leave(agent, from, switch.now_ns);
+    None
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -188,8 +213,9 @@ fn state_after(task: Task, switch: &Switch) -> u32 {
 }
 
 #[inline(always)]
-fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
+fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: Option<Left<'_>>) {
     let Some(agent) = agent_of(thread, switch.next, switch.cpu, switch.now_ns) else {
+        leave_cpu(left, switch);
         return;
     };
     match thread.state.load() {
@@ -199,7 +225,16 @@ fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
         }
         _ => {}
     }
-    change_state(agent, thread, state::ON_CPU, switch.now_ns);
+    let from = set_state(thread, state::ON_CPU, switch.now_ns);
+    leave(agent, from, switch.now_ns);
+    if left
+        .as_ref()
+        .is_some_and(|left| left.slot == thread.lease.slot)
+    {
+        return;
+    }
+    leave_cpu(left, switch);
+    enter(agent, state::ON_CPU, switch.now_ns);
 }
 
 #[inline(always)]
