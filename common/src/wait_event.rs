@@ -19,7 +19,8 @@ pub const PERIOD_NS: u64 = 100_000_000;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WaitEvent {
-    /// When it ended, in ns of the monotonic clock.
+    /// When it ended, in ns of the programs' clock, see [`crate::clock`]; user space turns that into
+    /// the monotonic one.
     pub at_ns: u64,
     /// How long it was, in ns.
     pub wait_ns: u64,

@@ -57,7 +57,7 @@ pub(crate) static THREADS: TaskStorage<ThreadRecord> = TaskStorage::new();
 #[btf_map]
 pub(crate) static CGROUP_SLOTS: HashMap<u64, SlotLease, { SLOTS as usize }> = HashMap::new();
 
-/// Processes in the root cgroup, by process id → the slot that user space gave them.
+/// Process id → whose it is, as user space has said.
 #[btf_map]
 pub(crate) static PROCESS_SLOTS: HashMap<u32, ProcessLease, 65536, NO_PREALLOC> = HashMap::new();
 

@@ -136,7 +136,8 @@ fn by_cgroup(thread: &mut ThreadRecord, task: Task) -> bool {
 /// What user space has said of the thread's process; not of an earlier one with the same id.
 #[inline(always)]
 fn process_lease(task: Task) -> Option<&'static ProcessLease> {
-    // SAFETY: entries are replaced, never changed in place, and freed only after this run.
+    // SAFETY: an element stays memory of the map's during this run. It may be reused for another
+    // process while it is read: whose this one is will be looked up again then, as it has gone.
     let process = unsafe { PROCESS_SLOTS.get(task.process_id()) }?;
     (process.started_ticks == task.process_started_ns() / TICK_NS).then_some(process)
 }

@@ -56,8 +56,7 @@ Examples:
 /// group, where no group tells them apart, it is a program in a session.
 ///
 /// Without a command, Hostler shows a live view: the agents that waited longest, refreshed each
-/// interval. It needs root, or the capabilities `CAP_BPF`, `CAP_PERFMON` and
-/// `CAP_SYS_RESOURCE`.
+/// interval. It needs root, or the capabilities `CAP_BPF` and `CAP_PERFMON`.
 #[derive(Debug, Parser)]
 #[command(name = "hostler", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
 pub(crate) struct Args {

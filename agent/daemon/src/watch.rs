@@ -75,6 +75,8 @@ pub async fn watch_closely<E>(
     mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
     let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
+    // From here on a signal brings a report.
+    tracing::info!("measuring");
     let mut any_reported = false;
     let mut last = observer.beginning().clone();
     let mut window = Window::default();
@@ -130,6 +132,11 @@ struct Timers {
 
 impl Timers {
     fn start(schedule: Schedule) -> std::io::Result<Self> {
+        // Before whatever else takes signals: one that comes in between would be lost.
+        let (interrupt, terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
         end_at_second_signal()?;
         let now = Instant::now();
         let every = |period: Duration| {
@@ -143,8 +150,8 @@ impl Timers {
             ticks: every(interval.min(LONGEST_TICK)),
             reports: schedule.interval.map(every),
             end: schedule.duration.map(|duration| now + duration),
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            interrupt,
+            terminate,
         })
     }
 

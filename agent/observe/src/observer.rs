@@ -182,7 +182,7 @@ impl Observer {
         observer.snapshot.threads()?;
         observer.beginning = observer.read()?;
         observer.started_in = began.elapsed();
-        tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "measuring");
+        tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "observing");
         Ok(observer)
     }
 

@@ -50,8 +50,8 @@ comm (glob), env (VARIABLE=GLOB), uid, unit (glob of its systemd unit), pod_name
 pod_label (LABEL=GLOB). The first rule that matches wins; children belong to their parent's agent \
 unless a rule says otherwise; of whom no rule says anything, the cgroup decides. `group` gives the \
 group if not NAME, `kind:system` says that it is a part of the host, and `agent` how the agents are \
-named, from {comm}, {pid}, {uid}, {unit}, {cgroup}, {env:VARIABLE} and captures of cmdline; \
-without it, each tree of processes is an agent. A comma in a value is written `\\,`.
+named, from {comm}, {pid}, {uid}, {unit}, {cgroup}, {rule}, {group}, {env:VARIABLE} and captures of \
+cmdline; without it, each tree of processes is an agent. A comma in a value is written `\\,`.
 
 Example: --rule 'mcp=cmdline:mcp-server-(\\w+),agent:{1}'";
 
