@@ -15,7 +15,7 @@ use hostler_common::{
     ledger::state,
     pair::{NOBODY, relation},
     run_queue::{CpuRecord, RunQueue, cpu_view},
-    slot::SlotLease,
+    slot::{SlotLease, record_index},
     thread_record::{ThreadRecord, flag},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     counter::{add, add_own, record, record_own},
     interrupts::{note_wake_up, or_interrupts},
     ledger::{change_state, enter, leave, move_time, set_state},
-    maps::{CPUS, LEASES, THREADS, count_loss},
+    maps::{AGENTS, CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
     threads::{agent_of, current_cpu},
@@ -81,7 +81,7 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         record_of(next)
     };
     let mut holder = NOBODY;
-    let mut left = None;
+    let mut left = NOBODY;
     if !previous.is_idle()
         && let Some(thread) = record_of(previous)
     {
@@ -96,17 +96,13 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Whose thread has left its CPU, and has still to leave that state of the ledger: where the next
-/// thread is the same agent's, the two changes cancel each other out.
-struct Left<'a> {
-    agent: &'a AgentRecord,
-    slot: u32,
-}
-
+/// Leaves the state on a CPU in the ledger of the slot `left`, whose thread has left its CPU.
 #[inline(always)]
-fn leave_cpu(left: Option<Left<'_>>, switch: &Switch) {
-    if let Some(left) = left {
-        leave(left.agent, state::ON_CPU, switch.now_ns);
+fn leave_cpu(left: u32, switch: &Switch) {
+    if left != NOBODY
+        && let Some(agent) = AGENTS.get(record_index(left, switch.cpu))
+    {
+        leave(agent, state::ON_CPU, switch.now_ns);
     }
 }
 
@@ -160,16 +156,16 @@ fn woken(task: Task) -> i32 {
     0
 }
 
+/// Returns the slot whose ledger has still to leave the state on a CPU, [`NOBODY`] if none: where the
+/// next thread is the same agent's, it enters that state, and the two changes cancel each other out.
 #[inline(always)]
-fn switched_out(
-    thread: &mut ThreadRecord,
-    switch: &Switch,
-    preemptor: u32,
-) -> Option<Left<'static>> {
+fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) -> u32 {
     let task = switch.previous;
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into
     // its cgroup first and becomes the agent then.
-    let agent = agent_of(thread, task, switch.cpu, switch.now_ns)?;
+    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
+        return NOBODY;
+    };
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
     thread.set_preemptor_slot(preemptor);
@@ -181,11 +177,10 @@ fn switched_out(
     let from = set_state(thread, to, switch.now_ns);
     enter(agent, to, switch.now_ns);
     if from == state::ON_CPU {
-        let slot = thread.lease.slot;
-        return Some(Left { agent, slot });
+        return thread.lease.slot;
     }
     leave(agent, from, switch.now_ns);
-    None
+    NOBODY
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -213,7 +208,7 @@ fn state_after(task: Task, switch: &Switch) -> u32 {
 }
 
 #[inline(always)]
-fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: Option<Left<'_>>) {
+fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: u32) {
     let Some(agent) = agent_of(thread, switch.next, switch.cpu, switch.now_ns) else {
         leave_cpu(left, switch);
         return;
@@ -227,10 +222,7 @@ fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: Op
     }
     let from = set_state(thread, state::ON_CPU, switch.now_ns);
     leave(agent, from, switch.now_ns);
-    if left
-        .as_ref()
-        .is_some_and(|left| left.slot == thread.lease.slot)
-    {
+    if left == thread.lease.slot {
         return;
     }
     leave_cpu(left, switch);
