@@ -12,24 +12,18 @@ use crate::counter::{add, exchange};
 /// The thread changes its state.
 #[inline(always)]
 pub(crate) fn change_state(agent: &AgentRecord, thread: &mut ThreadRecord, to: u32, now_ns: u64) {
-    let from = set_state(thread, to, now_ns);
-    leave(agent, from, now_ns);
-    enter(agent, to, now_ns);
-}
-
-/// As [`change_state`], but leaves the ledger to the caller, and returns the state before.
-#[inline(always)]
-pub(crate) fn set_state(thread: &mut ThreadRecord, to: u32, now_ns: u64) -> u32 {
-    thread.since_ns = now_ns;
     let known = thread.state.load();
-    if known == state::UNKNOWN {
+    let from = if known == state::UNKNOWN {
         // The task iterator may be setting the first state at this moment: whoever exchanges it
         // knows what the other has entered.
         exchange(&thread.state, to)
     } else {
         thread.state.store(to);
         known
-    }
+    };
+    leave(agent, from, now_ns);
+    enter(agent, to, now_ns);
+    thread.since_ns = now_ns;
 }
 
 /// The thread stays in its state but is another agent's from now on.

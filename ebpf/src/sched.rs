@@ -15,7 +15,7 @@ use hostler_common::{
     ledger::state,
     pair::{NOBODY, relation},
     run_queue::{CpuRecord, RunQueue, cpu_view},
-    slot::{SlotLease, record_index},
+    slot::SlotLease,
     thread_record::{ThreadRecord, flag},
 };
 
@@ -24,8 +24,8 @@ use crate::{
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
     interrupts::{note_wake_up, or_interrupts},
-    ledger::{change_state, enter, leave, move_time, set_state},
-    maps::{AGENTS, CPUS, LEASES, THREADS, count_loss},
+    ledger::{change_state, move_time},
+    maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
     threads::{agent_of, current_cpu},
@@ -81,29 +81,17 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         record_of(next)
     };
     let mut holder = NOBODY;
-    let mut left = NOBODY;
     if !previous.is_idle()
         && let Some(thread) = record_of(previous)
     {
         let preemptor = incoming.as_ref().map_or(NOBODY, |thread| thread.lease.slot);
-        left = switched_out(thread, &switch, preemptor);
+        switched_out(thread, &switch, preemptor);
         holder = thread.lease.slot;
     }
-    match incoming.as_mut() {
-        Some(thread) => switched_in(thread, &switch, holder, left),
-        None => leave_cpu(left, &switch),
+    if let Some(thread) = incoming.as_mut() {
+        switched_in(thread, &switch, holder);
     }
     0
-}
-
-/// Leaves the state on a CPU in the ledger of the slot `left`, whose thread has left its CPU.
-#[inline(always)]
-fn leave_cpu(left: u32, switch: &Switch) {
-    if left != NOBODY
-        && let Some(agent) = AGENTS.get(record_index(left, switch.cpu))
-    {
-        leave(agent, state::ON_CPU, switch.now_ns);
-    }
 }
 
 /// What is true of a switch for both of its threads.
@@ -156,15 +144,13 @@ fn woken(task: Task) -> i32 {
     0
 }
 
-/// Returns the slot whose ledger has still to leave the state on a CPU, [`NOBODY`] if none: where the
-/// next thread is the same agent's, it enters that state, and the two changes cancel each other out.
 #[inline(always)]
-fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) -> u32 {
+fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
     let task = switch.previous;
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into
     // its cgroup first and becomes the agent then.
     let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
-        return NOBODY;
+        return;
     };
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
@@ -173,14 +159,8 @@ fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) -> u
     if to == state::WAITING_PREEMPTED {
         remember_preemptor(thread, switch.next);
     }
+    change_state(agent, thread, to, switch.now_ns);
     throttle::note(thread, task, to);
-    let from = set_state(thread, to, switch.now_ns);
-    enter(agent, to, switch.now_ns);
-    if from == state::ON_CPU {
-        return thread.lease.slot;
-    }
-    leave(agent, from, switch.now_ns);
-    NOBODY
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -208,9 +188,8 @@ fn state_after(task: Task, switch: &Switch) -> u32 {
 }
 
 #[inline(always)]
-fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: u32) {
+fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
     let Some(agent) = agent_of(thread, switch.next, switch.cpu, switch.now_ns) else {
-        leave_cpu(left, switch);
         return;
     };
     match thread.state.load() {
@@ -220,13 +199,7 @@ fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32, left: u3
         }
         _ => {}
     }
-    let from = set_state(thread, state::ON_CPU, switch.now_ns);
-    leave(agent, from, switch.now_ns);
-    if left == thread.lease.slot {
-        return;
-    }
-    leave_cpu(left, switch);
-    enter(agent, state::ON_CPU, switch.now_ns);
+    change_state(agent, thread, state::ON_CPU, switch.now_ns);
 }
 
 #[inline(always)]
