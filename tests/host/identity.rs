@@ -107,41 +107,29 @@ fn team(host: &Host, source: &[&str]) {
 }
 
 fn a_child_of_a_rule_s_agent_is_its_agent_s_also_in_another_cgroup(host: &Host) {
-    let (home, elsewhere) = (host.cgroup("home"), host.cgroup("elsewhere"));
     let script = "read line; (echo 0 > \"$0/cgroup.procs\" && exec \"$@\"); true";
-    let load = load_words(&["spin", "1", "400"]);
+    child_elsewhere(host, script, 400);
+}
+
+fn a_child_whose_parent_ends_at_once_is_its_agent_s(host: &Host) {
+    // The inner shell is gone before anybody can look, and the load is an orphan for most of its
+    // time; the outer shell waits for the end of its output.
+    let script = "read line; \
+        out=$(sh -c '(echo 0 > \"$0/cgroup.procs\" && exec \"$@\") &' \"$0\" \"$@\"); true";
+    child_elsewhere(host, script, COMPUTE_MS);
+}
+
+/// A rule matches the cgroup of a shell that starts a load in another one, by `script`: the load is
+/// to be the rule's agent's.
+fn child_elsewhere(host: &Host, script: &str, compute_ms: u64) {
+    let (home, elsewhere) = (host.cgroup("home"), host.cgroup("elsewhere"));
+    let load = load_words(&["spin", "1", &compute_ms.to_string()]);
     let words: Vec<&str> = ["sh", "-c", script, elsewhere.path_text()]
         .into_iter()
         .chain(load.iter().map(String::as_str))
         .collect();
     let parent = home.start(&words);
     let rule = format!("home=cgroup:{},agent:all", home.name);
-    let tracer = trace(&["--rule", &rule]);
-    end(say_go(parent));
-    let report = report(tracer);
-    let (kept, lost) = (
-        on_cpu_ms(&report, "home/all"),
-        on_cpu_ms(&report, &elsewhere.name),
-    );
-    assert!(
-        kept > 0 && lost * 20 <= kept,
-        "{kept} ms and {lost} ms: {report:#}"
-    );
-}
-
-fn a_child_whose_parent_ends_at_once_is_its_agent_s(host: &Host) {
-    let (home, elsewhere) = (host.cgroup("home"), host.cgroup("elsewhere"));
-    // The inner shell is gone before anybody can look, and the load is an orphan for most of its
-    // time; the outer shell waits for the end of its output.
-    let script = "read line; out=$(sh -c '(echo 0 > \"$0/cgroup.procs\" && exec \"$@\") &' \"$0\" \"$@\"); true";
-    let compute = COMPUTE_MS.to_string();
-    let load = load_words(&["spin", "1", &compute]);
-    let words: Vec<&str> = ["sh", "-c", script, elsewhere.path_text()]
-        .into_iter()
-        .chain(load.iter().map(String::as_str))
-        .collect();
-    let parent = home.start(&words);
-    let rule = format!("home=cgroup:/{},agent:all", home.name);
     let tracer = trace(&["--rule", &rule]);
     end(say_go(parent));
     let report = report(tracer);

@@ -4,6 +4,7 @@ use hostler_common::slot::SlotLease;
 use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::identity::Kind;
+use hostler_decide::pairs::Who;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
@@ -107,7 +108,7 @@ pub(crate) struct AgentLine {
     pub(crate) processes: u64,
     /// Its index in the kernel maps.
     pub(crate) slot: SlotLease,
-    /// The cgroup's path below the cgroup root, or the program and its session.
+    /// The cgroup's path below the cgroup root, or in words what else makes it one agent.
     pub(crate) place: String,
 }
 
@@ -131,8 +132,8 @@ pub(crate) struct PairsReport {
 pub(crate) struct Pair {
     /// The waiter's name.
     pub(crate) waiter: String,
-    /// The cause's name; `None` if no thread held the CPU.
-    pub(crate) cause: Option<String>,
+    /// Who made it wait.
+    pub(crate) cause: Who,
     /// Whether the cause took the CPU from the waiter; else it held the CPU waited for.
     pub(crate) preempted: bool,
     /// Long waits.
@@ -157,24 +158,9 @@ pub(crate) struct SingleWait {
     /// Whether the cause took the CPU from the waiter; else it held the CPU waited for.
     pub(crate) preempted: bool,
     /// Who made it wait.
-    pub(crate) cause: Cause,
-}
-
-/// Who made somebody wait, by class.
-#[derive(Clone, Debug)]
-pub(crate) enum Cause {
-    /// A thread of the agent that waited.
-    SameAgent(Thread),
-    /// A thread of another agent, which has this name.
-    Agent(String, Thread),
-    /// A kernel thread.
-    Kernel(Thread),
-    /// A thread that is no known agent's.
-    Unattributed(Thread),
-    /// No thread had the CPU: it was idle, in an interrupt, or taken away by a hypervisor.
-    Nobody,
-    /// Interrupts had the CPU for at least half of the wait.
-    Interrupts,
+    pub(crate) cause: Who,
+    /// The thread that did, if one did.
+    pub(crate) cause_thread: Thread,
 }
 
 /// A thread.

@@ -16,7 +16,7 @@ mod tests;
 use hostler_common::ledger::state;
 use serde::Serialize;
 
-pub use evidence::{Blame, Evidence, Host, KeptWaiting, Who};
+pub use evidence::{Blame, Evidence, Host, KeptWaiting};
 pub use reason::{Reason, Why};
 
 /// Reasons that an explanation gives at most.

@@ -1,10 +1,72 @@
-//! Which pairs of waiter and cause give their place to others before the kernel's map runs full.
+//! Who made whom wait: what a cause is, and which pairs give their place to others before the
+//! kernel's map of them runs full.
 
 use std::collections::BTreeMap;
 
-use hostler_common::pair::PairKey;
+use hostler_common::{
+    pair::{INTERRUPTS, NOBODY, PairKey},
+    slot::{KERNEL, OTHER},
+};
 
-use crate::signal::PairSignal;
+use crate::signal::{DEPARTED, PairSignal};
+
+/// Who made an agent wait.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// Its own threads.
+    Itself,
+    /// Another agent, by its name.
+    Agent(String),
+    /// Kernel threads.
+    Kernel,
+    /// Threads that could not be attributed.
+    Unattributed,
+    /// Interrupts, for at least half of each wait.
+    Interrupts,
+    /// No thread: the CPU was idle, or taken by a hypervisor.
+    Nobody,
+}
+
+impl Who {
+    /// Reads the cause of a [`PairKey`] or event in which `waiter` is the slot of who waited.
+    /// `name_of` names slots.
+    pub fn of<'a>(cause: u32, waiter: u32, name_of: &impl Fn(u32) -> Option<&'a str>) -> Self {
+        match cause {
+            NOBODY => Self::Nobody,
+            INTERRUPTS => Self::Interrupts,
+            // What two threads of no known agent have in common is not known either.
+            OTHER => Self::Unattributed,
+            KERNEL => Self::Kernel,
+            slot if slot == waiter => Self::Itself,
+            slot => Self::Agent(name_of(slot).unwrap_or(DEPARTED).to_owned()),
+        }
+    }
+
+    /// Its class in a word, for programs.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Itself => "same_agent",
+            Self::Agent(_) => "another_agent",
+            Self::Kernel => "kernel_thread",
+            Self::Unattributed => "unattributed",
+            Self::Interrupts => "interrupts",
+            Self::Nobody => "no_thread",
+        }
+    }
+
+    /// Its name in a list of agents, where `waiter` is that of who waited; `None` if nobody had the
+    /// CPU.
+    pub fn name<'a>(&'a self, waiter: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Itself => Some(waiter),
+            Self::Agent(name) => Some(name),
+            Self::Kernel => Some("[kernel]"),
+            Self::Unattributed => Some("[other]"),
+            Self::Interrupts => Some("[interrupts]"),
+            Self::Nobody => None,
+        }
+    }
+}
 
 /// The pairs to remove from a map with room for `room`, as two readings of it show them. None while
 /// a quarter is free; else those that had no wait between the readings, the lightest first, until
@@ -49,6 +111,20 @@ mod tests {
     fn pairs(waits: &[u64]) -> BTreeMap<PairKey, PairSignal> {
         let pair = |(slot, &wait_ns)| (key(slot), PairSignal { waits: 1, wait_ns });
         (0..).zip(waits).map(pair).collect()
+    }
+
+    #[test]
+    fn the_classes_of_causes_are_told_apart_by_slot() {
+        let who = |waiter, cause| Who::of(cause, waiter, &|slot| (slot == 130).then_some("a1"));
+        assert_eq!(who(130, 130), Who::Itself);
+        assert_eq!(who(131, 130), Who::Agent("a1".to_owned()));
+        assert_eq!(who(130, 131), Who::Agent(DEPARTED.to_owned()));
+        assert_eq!(who(130, KERNEL), Who::Kernel);
+        assert_eq!(who(KERNEL, KERNEL), Who::Kernel);
+        assert_eq!(who(130, OTHER), Who::Unattributed);
+        assert_eq!(who(OTHER, OTHER), Who::Unattributed);
+        assert_eq!(who(130, NOBODY), Who::Nobody);
+        assert_eq!(who(130, INTERRUPTS), Who::Interrupts);
     }
 
     #[test]

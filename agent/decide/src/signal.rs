@@ -11,6 +11,9 @@ use hostler_common::{
 
 use crate::{durations::BucketReadings, identity::Kind};
 
+/// The name that is shown in place of that of an agent that is gone.
+pub const DEPARTED: &str = "[departed]";
+
 /// An agent, or one of the two accounts that belong to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {

@@ -13,8 +13,8 @@ use crate::{
     durations::Durations,
     identity::Kind,
     signal::{
-        Agent, AgentSource, BlockIoSignal, CpuReading, LedgerSignal, LossSignal, PairSignal,
-        Reading, RunQueueSignal,
+        Agent, AgentSource, BlockIoSignal, CpuReading, DEPARTED, LedgerSignal, LossSignal,
+        PairSignal, Reading, RunQueueSignal,
     },
 };
 
@@ -267,8 +267,8 @@ impl Window {
         };
         let agent = Agent {
             id,
-            name: "[departed]".into(),
-            group: "[departed]".into(),
+            name: DEPARTED.into(),
+            group: DEPARTED.into(),
             kind: Kind::System,
             source: AgentSource::Other,
         };
@@ -284,6 +284,19 @@ impl Window {
     /// How long it was, in ns.
     pub fn length_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
+    }
+
+    /// The name of whoever had a lease, also if the slot is another's by now: as it was in this
+    /// window, or as `name_of` names the slot.
+    pub fn name_of<'a>(
+        &self,
+        lease: SlotLease,
+        name_of: &impl Fn(u32) -> Option<&'a str>,
+    ) -> String {
+        match self.agents.get(&lease) {
+            Some((agent, _)) => agent.name.to_string(),
+            None => name_of(lease.slot).unwrap_or(DEPARTED).to_owned(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use hostler_common::slot::{SlotLease, TICK_NS};
 use hostler_decide::identity::{AgentIdentity, AgentKey, Identified, Needs, ProcessFacts, Rules};
 
 use crate::{
+    names::NAMES_SETTLE_NS,
     process_files::{command_line, environment, may_read_environments},
     processes::ThreadRow,
 };
@@ -16,10 +17,6 @@ use crate::{
 /// How long after a process was seen to run a program its files are read again, in ns: the kernel
 /// writes the arguments of a program down a moment after it has begun.
 const FRESH_NS: u64 = 2_000_000_000;
-
-/// How long the names and labels of a process's cgroup are looked up again, in ns: runtimes write
-/// them down while a container starts.
-const NAMING_NS: u64 = 60_000_000_000;
 
 /// What is known of a cgroup that rules look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,12 +101,12 @@ impl Identities {
         agent_of: &impl Fn(SlotLease) -> Option<AgentKey>,
     ) -> bool {
         let unsettled_ns = if self.needs_names() {
-            NAMING_NS
+            NAMES_SETTLE_NS
         } else {
             FRESH_NS
         };
         let known = self.processes.get_mut(&row.tgid);
-        let known = known.filter(|known| known.runs_what(row));
+        let known = known.filter(|known| known.runs_the_same_as(row));
         let since_ns = known.as_ref().map_or(now_ns, |known| known.since_ns);
         let age_ns = now_ns.saturating_sub(since_ns);
         if let Some(known) = known
@@ -204,7 +201,7 @@ struct CgroupParts {
 
 impl Known {
     /// Whether it is this very process, and runs the same program still.
-    fn runs_what(&self, row: &ThreadRow) -> bool {
+    fn runs_the_same_as(&self, row: &ThreadRow) -> bool {
         (self.row.started_ticks, self.row.exec_id) == (row.started_ticks, row.exec_id)
     }
 }
@@ -272,7 +269,12 @@ mod tests {
         let mut identities = identities("node=comm:node");
         identities.update(&[row(5, 1, "bash")], 0, in_cgroup("/"), nobody);
         assert_eq!(name(&identities, 5), None);
-        identities.update(&[row(5, 1, "node")], 10 * NAMING_NS, in_cgroup("/"), nobody);
+        identities.update(
+            &[row(5, 1, "node")],
+            10 * NAMES_SETTLE_NS,
+            in_cgroup("/"),
+            nobody,
+        );
         assert_eq!(name(&identities, 5), Some("5"));
     }
 
@@ -285,7 +287,12 @@ mod tests {
             cgroup_id: 8,
             ..row(5, 1, "bash")
         };
-        identities.update(&[moved], 10 * NAMING_NS, in_cgroup("/agents/a"), nobody);
+        identities.update(
+            &[moved],
+            10 * NAMES_SETTLE_NS,
+            in_cgroup("/agents/a"),
+            nobody,
+        );
         assert_eq!(name(&identities, 5), Some("one"));
     }
 
@@ -302,7 +309,7 @@ mod tests {
                 ..CgroupFacts::default()
             })
         };
-        identities.update(&rows, NAMING_NS / 2, known, nobody);
+        identities.update(&rows, NAMES_SETTLE_NS / 2, known, nobody);
         assert_eq!(name(&identities, 5), Some("one"));
     }
 }

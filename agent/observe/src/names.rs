@@ -31,6 +31,10 @@ use self::{
     workload::{Container, Workload},
 };
 
+/// How long the names and labels of a cgroup are looked up again, in ns: container runtimes write
+/// them down while a container starts.
+pub(crate) const NAMES_SETTLE_NS: u64 = 60_000_000_000;
+
 /// What a cgroup is called, with what else came to light when that was looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CgroupName {

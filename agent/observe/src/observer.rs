@@ -32,7 +32,7 @@ use crate::{
     AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
-    claims::Claims,
+    claims::{Claim, Claims},
     clock::now_ns,
     identities::Identities,
     names::Names,
@@ -74,9 +74,6 @@ pub struct Options {
     /// The clock of the scheduler's programs; the best that this host allows if not said.
     pub clock: Option<ProbeClock>,
 }
-
-/// How long an agent is young, and its name may still change.
-const NAMING_NS: u64 = 60_000_000_000;
 
 /// From here on a wait is felt: an order of magnitude above what a free CPU takes, and below a
 /// scheduler's time slice.
@@ -122,8 +119,10 @@ pub struct Observer {
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
-    /// Those of them that were tried last and may be tried again, by name.
-    without_slot: BTreeSet<String>,
+    /// Those of them that are no cgroups and are still there, to be tried again.
+    without_slot: BTreeSet<Claim>,
+    /// Whether it was said that an agent has nearly as many threads as its ledger can count.
+    full_ledger_said: bool,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
     /// The pairs as they were last read, if there were many.
@@ -168,6 +167,7 @@ impl Observer {
             options,
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),
+            full_ledger_said: false,
             events_missed: 0,
             last_pairs: BTreeMap::new(),
             pairs_folded: 0,
@@ -199,7 +199,7 @@ impl Observer {
         self.probes.log_warnings();
         let at_ns = now_ns();
         let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
-        warn_of_full_ledgers(&agents);
+        self.warn_of_full_ledger(&agents);
         let reading = Reading {
             at_ns,
             agents,
@@ -278,6 +278,24 @@ impl Observer {
         self.started_in
     }
 
+    /// Says so, once, before an agent has more threads than its ledger can count.
+    fn warn_of_full_ledger(&mut self, agents: &[AgentReading]) {
+        let is_full =
+            |reading: &&AgentReading| reading.ledger.thread_count() > MAX_THREADS / 16 * 15;
+        if self.full_ledger_said {
+            return;
+        }
+        if let Some(reading) = agents.iter().find(is_full) {
+            self.full_ledger_said = true;
+            tracing::warn!(
+                agent = &*reading.agent.name,
+                threads = reading.ledger.thread_count(),
+                most = MAX_THREADS,
+                "with more threads than that, this agent's times would be wrong"
+            );
+        }
+    }
+
     fn read_waits(&mut self) -> Vec<WaitEvent> {
         let ahead_ns = self.probes.clock_ahead_ns();
         let on_monotonic_clock = |event: WaitEvent| WaitEvent {
@@ -293,21 +311,6 @@ impl Observer {
         match self.options.cpu_view {
             CpuView::Off => Vec::new(),
             CpuView::All | CpuView::Selected => reading::cpus(&self.probes),
-        }
-    }
-}
-
-/// Says so before an agent has more threads than its ledger can count.
-fn warn_of_full_ledgers(agents: &[AgentReading]) {
-    for reading in agents {
-        let threads = reading.ledger.thread_count();
-        if threads > MAX_THREADS / 16 * 15 {
-            tracing::warn!(
-                agent = &*reading.agent.name,
-                threads,
-                most = MAX_THREADS,
-                "with more threads than that, this agent's times would be wrong"
-            );
         }
     }
 }

@@ -180,10 +180,8 @@ impl Probes {
 
     /// Attaches the programs that follow threads and cgroups.
     pub(crate) fn attach_lifecycle(&mut self) -> Result<(), ObserveError> {
-        for name in self.followers.clone() {
-            self.attach(&[name])?;
-        }
-        Ok(())
+        let followers = self.followers.clone();
+        self.attach(&followers)
     }
 
     /// Attaches the programs that measure, and waits until it is known how their clock stands.

@@ -2,11 +2,8 @@
 
 use std::cmp::Reverse;
 
-use hostler_common::{
-    pair::{INTERRUPTS, NOBODY, relation},
-    slot::SlotLease,
-};
-use hostler_decide::{signal::Reading, window::Window};
+use hostler_common::pair::relation;
+use hostler_decide::{pairs::Who, signal::Reading, window::Window};
 use hostler_observe::{Observer, Options};
 
 use super::{announce, observe, waits::single_waits, watch_closely};
@@ -17,9 +14,6 @@ use crate::{
     render::{pairs_json, pairs_text, waits_json, waits_text},
     report::{Pair, PairsReport},
 };
-
-/// Who is gone, and whose slot nobody has now.
-const DEPARTED: &str = "[departed]";
 
 /// Pairs that a text report shows, unless said otherwise.
 const TOP: usize = 20;
@@ -68,32 +62,14 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     })
 }
 
-/// The waiter's name: also of one that has left its slot to another since.
-fn name_of_waiter(waiter: SlotLease, window: &Window, observer: &Observer) -> String {
-    let in_window = window.agents.get(&waiter).map(|(agent, _)| &*agent.name);
-    in_window
-        .or_else(|| observer.name_of_slot(waiter.slot))
-        .unwrap_or(DEPARTED)
-        .to_owned()
-}
-
-/// Who made somebody wait; `None` if nobody did.
-fn name_of_cause(cause: u32, observer: &Observer) -> Option<String> {
-    let name = match cause {
-        NOBODY => return None,
-        INTERRUPTS => "[interrupts]",
-        slot => observer.name_of_slot(slot).unwrap_or(DEPARTED),
-    };
-    Some(name.to_owned())
-}
-
 fn pairs(args: &RunqArgs, window: &Window, observer: &Observer) -> Vec<Pair> {
+    let name_of = |slot| observer.name_of_slot(slot);
     let mut pairs: Vec<Pair> = window
         .pairs
         .iter()
         .map(|(key, totals)| Pair {
-            waiter: name_of_waiter(key.waiter, window, observer),
-            cause: name_of_cause(key.cause, observer),
+            waiter: window.name_of(key.waiter, &name_of),
+            cause: Who::of(key.cause, key.waiter.slot, &name_of),
             preempted: key.relation == relation::PREEMPTOR,
             waits: totals.waits,
             wait_ns: totals.wait_ns,

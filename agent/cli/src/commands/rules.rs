@@ -12,6 +12,9 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What to do about wrong rules.
 const HINT: &str = "`hostler --help` says how rules are written.";
 
+/// What to do about a file that can't be read.
+const FILE_HINT: &str = "`--rules` takes the path of a TOML file with [[rule]] tables.";
+
 /// The rules in the order in which they count: those of the command line, then the file's.
 pub(super) fn read(global: &GlobalArgs) -> Result<Rules, Failure> {
     let mut raw = RawRules {
@@ -20,11 +23,12 @@ pub(super) fn read(global: &GlobalArgs) -> Result<Rules, Failure> {
     if let Some(path) = &global.rules_file {
         raw.rules.extend(from_file(path)?.rules);
     }
-    Rules::new(&raw).map_err(|error| wrong(error.to_string()))
+    Rules::new(&raw).map_err(|error| wrong(error.to_string(), HINT))
 }
 
 fn from_file(path: &Path) -> Result<RawRules, Failure> {
-    let refused = |reason: String| wrong(format!("{} can't be used: {reason}", path.display()));
+    let sentence = |reason: String| format!("{} can't be used: {reason}", path.display());
+    let refused = |reason: String| wrong(sentence(reason), FILE_HINT);
     let metadata = fs::metadata(path).map_err(|error| refused(error.to_string()))?;
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
         return Err(refused(format!(
@@ -32,13 +36,14 @@ fn from_file(path: &Path) -> Result<RawRules, Failure> {
         )));
     }
     let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| refused(error.to_string().trim_end().to_owned()))
+    toml::from_str(&text)
+        .map_err(|error| wrong(sentence(error.to_string().trim_end().to_owned()), HINT))
 }
 
-fn wrong(sentence: String) -> Failure {
+fn wrong(sentence: String, hint: &str) -> Failure {
     Failure::Usage {
         sentence,
-        hint: HINT.to_owned(),
+        hint: hint.to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who made whom wait, as a table.
 
+use hostler_decide::pairs::Who;
 use serde::Serialize;
 
 use crate::report::{Pair, PairsReport};
@@ -67,9 +68,8 @@ pub(crate) fn pairs_text(report: &PairsReport, width: usize, top: usize, color: 
 
 fn for_whom(pair: &Pair) -> &str {
     match &pair.cause {
-        Some(cause) if *cause == pair.waiter => "itself",
-        Some(cause) => cause,
-        None => NOBODY,
+        Who::Itself => "itself",
+        cause => cause.name(&pair.waiter).unwrap_or(NOBODY),
     }
 }
 
@@ -89,7 +89,10 @@ struct ReportJson<'a> {
 #[derive(Serialize)]
 struct PairJson<'a> {
     waiter: &'a str,
-    /// Null if no thread held the CPU.
+    /// `same_agent`, `another_agent`, `kernel_thread`, `unattributed`, `interrupts`, or `no_thread`
+    /// (idle or hypervisor).
+    cause_class: &'static str,
+    /// Its name in a list of agents; null if nobody had the CPU.
     cause: Option<&'a str>,
     /// `preemptor` or `holder`.
     relation: &'static str,
@@ -101,7 +104,8 @@ struct PairJson<'a> {
 pub(crate) fn pairs_json(report: &PairsReport) -> String {
     let pairs = report.pairs.iter().map(|pair| PairJson {
         waiter: &pair.waiter,
-        cause: pair.cause.as_deref(),
+        cause_class: pair.cause.class(),
+        cause: pair.cause.name(&pair.waiter),
         relation: if pair.preempted {
             "preemptor"
         } else {
@@ -130,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_pair_says_who_waited_how_and_for_whom() {
-        let pair = |waiter: &str, cause: Option<&str>, preempted, waits, wait_ns| Pair {
+        let pair = |waiter: &str, cause, preempted, waits, wait_ns| Pair {
             waiter: waiter.to_owned(),
-            cause: cause.map(str::to_owned),
+            cause,
             preempted,
             waits,
             wait_ns,
@@ -142,9 +146,15 @@ mod tests {
             to_ns: 1_000_000_000,
             long_wait_ns: 1_000_000,
             pairs: vec![
-                pair("agents/a1", Some("agents/a2"), true, 120, 480_000_000),
-                pair("agents/a1", Some("agents/a1"), true, 12, 48_000_000),
-                pair("agents/a2", None, false, 1, 2_000_000),
+                pair(
+                    "agents/a1",
+                    Who::Agent("agents/a2".to_owned()),
+                    true,
+                    120,
+                    480_000_000,
+                ),
+                pair("agents/a1", Who::Itself, true, 12, 48_000_000),
+                pair("agents/a2", Who::Nobody, false, 1, 2_000_000),
             ],
             losses: LossSignal::default(),
         };

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use hostler_decide::pairs::Who;
 use serde::Serialize;
 
-use crate::report::{Cause, SingleWait, Thread};
+use crate::report::{SingleWait, Thread};
 
 use super::{
     foreign::printable,
@@ -30,20 +31,21 @@ pub(crate) fn waits_text(waits: &[SingleWait], from_ns: u64) -> String {
             duration(wait.wait_ns),
             printable(&wait.waiter),
             thread(&wait.waiter_thread),
-            whom(&wait.cause),
+            whom(wait),
         );
     }
     text
 }
 
-fn whom(cause: &Cause) -> String {
-    match cause {
-        Cause::SameAgent(by) => format!("the same agent {}", thread(by)),
-        Cause::Agent(name, by) => format!("another agent, {} {}", printable(name), thread(by)),
-        Cause::Kernel(by) => format!("a kernel thread {}", thread(by)),
-        Cause::Unattributed(by) => format!("a thread of no known agent {}", thread(by)),
-        Cause::Interrupts => "interrupts".to_owned(),
-        Cause::Nobody => "no thread: idle or hypervisor".to_owned(),
+fn whom(wait: &SingleWait) -> String {
+    let by = thread(&wait.cause_thread);
+    match &wait.cause {
+        Who::Itself => format!("the same agent {by}"),
+        Who::Agent(name) => format!("another agent, {} {by}", printable(name)),
+        Who::Kernel => format!("a kernel thread {by}"),
+        Who::Unattributed => format!("a thread of no known agent {by}"),
+        Who::Interrupts => "interrupts".to_owned(),
+        Who::Nobody => "no thread: idle or hypervisor".to_owned(),
     }
 }
 
@@ -71,10 +73,10 @@ struct WaitJson<'a> {
     waiter_thread: &'a str,
     /// `preemptor` or `holder`.
     relation: &'static str,
-    /// `same_agent`, `another_agent`, `kernel_thread`, `unattributed`, or `no_thread` (interrupt,
-    /// idle or hypervisor).
+    /// `same_agent`, `another_agent`, `kernel_thread`, `unattributed`, `interrupts`, or `no_thread`
+    /// (idle or hypervisor).
     cause_class: &'static str,
-    /// The agent; null if no agent's thread held the CPU.
+    /// Its name in a list of agents; null if nobody had the CPU.
     cause: Option<&'a str>,
     /// Null where no thread did, or it is not known.
     cause_tid: Option<u32>,
@@ -90,15 +92,8 @@ pub(crate) fn waits_json(waits: &[SingleWait]) -> String {
 }
 
 fn wait_json(wait: &SingleWait) -> WaitJson<'_> {
-    let (cause_class, cause, by) = match &wait.cause {
-        Cause::SameAgent(by) => ("same_agent", Some(wait.waiter.as_str()), Some(by)),
-        Cause::Agent(name, by) => ("another_agent", Some(name.as_str()), Some(by)),
-        Cause::Kernel(by) => ("kernel_thread", None, Some(by)),
-        Cause::Unattributed(by) => ("unattributed", None, Some(by)),
-        Cause::Interrupts => ("interrupts", None, None),
-        Cause::Nobody => ("no_thread", None, None),
-    };
-    let by = by.filter(|by| by.tid != 0);
+    let has_thread = !matches!(wait.cause, Who::Interrupts | Who::Nobody);
+    let by = Some(&wait.cause_thread).filter(|by| has_thread && by.tid != 0);
     WaitJson {
         report: "wait",
         at_ns: wait.at_ns,
@@ -112,8 +107,8 @@ fn wait_json(wait: &SingleWait) -> WaitJson<'_> {
         } else {
             "holder"
         },
-        cause_class,
-        cause,
+        cause_class: wait.cause.class(),
+        cause: wait.cause.name(&wait.waiter),
         cause_tid: by.map(|by| by.tid),
         cause_thread: by
             .map(|by| by.name.as_str())
@@ -134,14 +129,17 @@ mod tests {
             tid,
         };
         let causes = [
-            Cause::SameAgent(thread("python3", 71)),
-            Cause::Agent("agents/a2".to_owned(), thread("evil\u{1b}[2J", 80)),
-            Cause::Kernel(thread("kworker/0:1", 9)),
-            Cause::Unattributed(thread("", 0)),
-            Cause::Interrupts,
-            Cause::Nobody,
+            (Who::Itself, thread("python3", 71)),
+            (
+                Who::Agent("agents/a2".to_owned()),
+                thread("evil\u{1b}[2J", 80),
+            ),
+            (Who::Kernel, thread("kworker/0:1", 9)),
+            (Who::Unattributed, thread("", 0)),
+            (Who::Interrupts, thread("node", 70)),
+            (Who::Nobody, thread("", 0)),
         ];
-        let wait = |(index, cause): (u64, Cause)| SingleWait {
+        let wait = |(index, (cause, cause_thread)): (u64, (Who, Thread))| SingleWait {
             at_ns: 2_000_000_000 + index * 1_500_000,
             wait_ns: 1_250_000 * (index + 1),
             cpu: 3,
@@ -149,6 +147,7 @@ mod tests {
             waiter_thread: thread("node", 70),
             preempted: index < 2,
             cause,
+            cause_thread,
         };
         (0..).zip(causes).map(wait).collect()
     }
@@ -170,9 +169,9 @@ mod tests {
         expect![[r#"
             {"report":"wait","at_ns":2000000000,"wait_ns":1250000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"preemptor","cause_class":"same_agent","cause":"agents/a1","cause_tid":71,"cause_thread":"python3"}
             {"report":"wait","at_ns":2001500000,"wait_ns":2500000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"preemptor","cause_class":"another_agent","cause":"agents/a2","cause_tid":80,"cause_thread":"evil\u001b[2J"}
-            {"report":"wait","at_ns":2003000000,"wait_ns":3750000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"kernel_thread","cause":null,"cause_tid":9,"cause_thread":"kworker/0:1"}
-            {"report":"wait","at_ns":2004500000,"wait_ns":5000000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"unattributed","cause":null,"cause_tid":null,"cause_thread":null}
-            {"report":"wait","at_ns":2006000000,"wait_ns":6250000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"interrupts","cause":null,"cause_tid":null,"cause_thread":null}
+            {"report":"wait","at_ns":2003000000,"wait_ns":3750000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"kernel_thread","cause":"[kernel]","cause_tid":9,"cause_thread":"kworker/0:1"}
+            {"report":"wait","at_ns":2004500000,"wait_ns":5000000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"unattributed","cause":"[other]","cause_tid":null,"cause_thread":null}
+            {"report":"wait","at_ns":2006000000,"wait_ns":6250000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"interrupts","cause":"[interrupts]","cause_tid":null,"cause_thread":null}
             {"report":"wait","at_ns":2007500000,"wait_ns":7500000,"cpu":3,"waiter":"agents/a1","waiter_tid":70,"waiter_thread":"node","relation":"holder","cause_class":"no_thread","cause":null,"cause_tid":null,"cause_thread":null}
         "#]].assert_eq(&waits_json(&waits()));
     }

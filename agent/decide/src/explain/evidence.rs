@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use hostler_common::{
     ledger::{STATES, state},
-    pair::{INTERRUPTS, NOBODY, relation},
-    slot::{KERNEL, OTHER, SlotLease},
+    pair::relation,
+    slot::SlotLease,
 };
 use serde::Serialize;
 
 use crate::{
+    pairs::Who,
     signal::PairSignal,
     window::{RunQueueWindow, Window},
 };
@@ -19,9 +20,6 @@ const FELT_OF_AWAKE: u64 = 50;
 
 /// A loss below one part in this of the window's length is not felt: 10 ms in 5 s.
 const FELT_OF_LENGTH: u64 = 500;
-
-/// Whose name is shown in place of that of an agent that is gone.
-const DEPARTED: &str = "[departed]";
 
 /// What is known of an agent in a window, and of what was around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,23 +36,6 @@ pub struct Evidence {
     pub kept_waiting: Vec<KeptWaiting>,
     /// The host as a whole.
     pub host: Host,
-}
-
-/// Who made an agent wait.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Who {
-    /// Its own threads.
-    Itself,
-    /// Another agent, by its name.
-    Agent(String),
-    /// Kernel threads.
-    Kernel,
-    /// Threads that could not be attributed.
-    Unattributed,
-    /// Interrupts, for at least half of each wait.
-    Interrupts,
-    /// No thread: the CPU was idle, or taken by a hypervisor.
-    Nobody,
 }
 
 /// How often and how long somebody made an agent wait, counting long waits only. Where several
@@ -191,14 +172,7 @@ fn waited_for<'a>(
         if pair.waiter != agent {
             continue;
         }
-        let who = match pair.cause {
-            NOBODY => Who::Nobody,
-            INTERRUPTS => Who::Interrupts,
-            slot if slot == agent.slot => Who::Itself,
-            KERNEL => Who::Kernel,
-            OTHER => Who::Unattributed,
-            slot => Who::Agent(name_of(slot).unwrap_or(DEPARTED).to_owned()),
-        };
+        let who = Who::of(pair.cause, agent.slot, name_of);
         blame
             .entry((who, pair.cause))
             .or_default()
@@ -245,7 +219,7 @@ fn kept_waiting<'a>(
     let mut kept: Vec<KeptWaiting> = sums
         .into_iter()
         .map(|(waiter, totals)| KeptWaiting {
-            name: name_of(waiter.slot).unwrap_or(DEPARTED).to_owned(),
+            name: window.name_of(waiter, name_of),
             waits: totals.waits,
             wait_ns: totals.wait_ns,
         })

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     durations::{BucketReadings, Durations},
     identity::Kind,
+    pairs::Who,
     signal::{Agent, AgentSource, PairSignal},
     window::{LedgerWindow, RunQueueWindow, Window},
 };

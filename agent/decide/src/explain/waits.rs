@@ -3,8 +3,10 @@
 //! Long waits have a cause. What is left of the time is that of short waits, as far as these can
 //! have taken it, and then that of waits of which the window holds one end only.
 
+use crate::pairs::Who;
+
 use super::{
-    evidence::{Blame, Evidence, Who},
+    evidence::{Blame, Evidence},
     reason::{Reason, Why},
 };
 

@@ -133,7 +133,8 @@ impl Observer {
             self.enter_cgroup(lease, path, cgroup_id);
             return;
         }
-        let Some(lease) = self.new_lease(path) else {
+        let Some(lease) = self.new_lease() else {
+            self.count_without_slot(path);
             return;
         };
         match self.probes.lease_to_cgroup(cgroup_id, lease) {

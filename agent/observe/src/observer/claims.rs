@@ -1,7 +1,11 @@
 //! Keeps agents in step with processes whose cgroup does not tell whose they are, by looking once
 //! a tick.
 
-use hostler_common::slot::{ProcessLease, claim};
+use hostler_common::slot::{ProcessLease, SlotLease, claim};
+use hostler_decide::{
+    identity::Kind,
+    signal::{Agent, AgentSource},
+};
 
 use super::Observer;
 use crate::{
@@ -27,6 +31,8 @@ impl Observer {
             found,
             gone,
         } = self.claims.update(claimed);
+        // Who found no slot the last time appears again for as long as it is there.
+        self.without_slot.retain(|claim| appeared.contains(claim));
         for claim in &appeared {
             self.lease_to_claim(claim);
         }
@@ -119,28 +125,46 @@ impl Observer {
             // The table is full: the process stays with its parent's agent or with nobody.
             tracing::debug!(process.tgid, %error, "a process was not told apart");
             self.agents_without_slot += 1;
-            self.claims.forget(process.tgid);
         }
     }
 
     fn lease_to_claim(&mut self, claim: &Claim) {
-        let Some(origin) = origin_of(claim) else {
+        let Some((origin, mut agent)) = described(claim) else {
             return;
         };
         if let Some(lease) = self.directory.lease_of(&origin) {
             // It was here a moment ago, and its slot still rests.
             self.slots.wake(lease.slot);
-            return;
-        }
-        let name = match claim {
-            Claim::Rule(key, _) => key.display(),
-            Claim::Program(key) => key.to_string(),
-            Claim::Cgroup => return,
-        };
-        if let Some(lease) = self.new_lease(&name) {
-            self.enter_claim(lease, claim, origin);
+        } else if let Some(lease) = self.new_lease() {
+            agent.id = lease;
+            self.without_slot.remove(claim);
+            self.enter(agent, "", origin);
+        } else if self.without_slot.insert(claim.clone()) {
+            self.count_without_slot(&agent.name);
         }
     }
+}
+
+/// An agent that is no cgroup of its own, still without a slot. What sits in the root cgroup is
+/// taken for a part of the host until a rule says otherwise: nothing else tells it.
+fn described(claim: &Claim) -> Option<(Origin, Agent)> {
+    let origin = origin_of(claim)?;
+    let (name, group, kind, source) = match claim {
+        Claim::Cgroup => return None,
+        Claim::Program(key) => {
+            let program = AgentSource::Program;
+            (key.to_string(), "/".into(), Kind::System, program)
+        }
+        Claim::Rule(key, kind) => (key.display(), key.group.clone(), *kind, AgentSource::Rule),
+    };
+    let agent = Agent {
+        id: SlotLease::default(),
+        name: name.into(),
+        group,
+        kind,
+        source,
+    };
+    Some((origin, agent))
 }
 
 /// What an agent that is no cgroup of its own is made from.

@@ -3,39 +3,41 @@
 use std::collections::BTreeSet;
 
 use hostler_common::slot::{KERNEL, OTHER, SlotLease};
-use hostler_decide::{
-    identity::Kind,
-    signal::{Agent, AgentSource},
-};
+use hostler_decide::signal::{Agent, AgentSource};
 
-use super::{NAMING_NS, Observer};
+use super::Observer;
 use crate::{
-    agents::Origin, claims::Claim, clock::now_ns, names::CgroupName, processes::ThreadRow, reading,
+    agents::Origin,
+    claims::Claim,
+    clock::now_ns,
+    names::{CgroupName, NAMES_SETTLE_NS},
+    processes::ThreadRow,
+    reading,
 };
 
 impl Observer {
-    /// A slot, under a new generation, for an agent that user space has found.
-    pub(super) fn new_lease(&mut self, name: &str) -> Option<SlotLease> {
+    /// A slot, under a new generation, for an agent that user space has found; `None` if all are in
+    /// use.
+    pub(super) fn new_lease(&mut self) -> Option<SlotLease> {
         let slot = self.slots.take().or_else(|| {
             let slot = self.probes.pop_free_slot()?;
             self.slots.take_lent(slot);
             Some(slot)
         });
-        let Some(slot) = slot else {
-            if self.without_slot.insert(name.to_owned()) {
-                self.agents_without_slot += 1;
-                tracing::warn!(
-                    agent = name,
-                    "no free slot: its threads are counted as other"
-                );
-            }
-            return None;
-        };
-        self.without_slot.remove(name);
+        let slot = slot?;
         let state = self.probes.leases().get(slot as usize)?;
         let generation = state.generation.load().wrapping_add(1).max(1);
         state.generation.store(generation);
         Some(SlotLease { slot, generation })
+    }
+
+    /// Counts an agent that found no slot.
+    pub(super) fn count_without_slot(&mut self, name: &str) {
+        self.agents_without_slot += 1;
+        tracing::warn!(
+            agent = name,
+            "no free slot: its threads are counted as other"
+        );
     }
 
     pub(super) fn enter_cgroup(&mut self, lease: SlotLease, path: &str, cgroup_id: u64) {
@@ -55,28 +57,7 @@ impl Observer {
         self.enter(agent, path, Origin::Cgroup(cgroup_id));
     }
 
-    /// Enters what is an agent although it is no cgroup of its own. What sits in the root cgroup
-    /// is taken for a part of the host until a rule says otherwise: nothing else tells it.
-    pub(super) fn enter_claim(&mut self, lease: SlotLease, claim: &Claim, origin: Origin) {
-        let (name, group, kind, source) = match claim {
-            Claim::Cgroup => return,
-            Claim::Program(key) => {
-                let program = AgentSource::Program;
-                (key.to_string(), "/".into(), Kind::System, program)
-            }
-            Claim::Rule(key, kind) => (key.display(), key.group.clone(), *kind, AgentSource::Rule),
-        };
-        let agent = Agent {
-            id: lease,
-            name: name.into(),
-            group,
-            kind,
-            source,
-        };
-        self.enter(agent, "", origin);
-    }
-
-    fn enter(&mut self, agent: Agent, path: &str, origin: Origin) {
+    pub(super) fn enter(&mut self, agent: Agent, path: &str, origin: Origin) {
         let lease = agent.id;
         if let Some(older) = self
             .directory
@@ -98,7 +79,7 @@ impl Observer {
     /// cgroup: the names of young agents are looked up again.
     pub(super) fn refresh_names(&mut self, now_ns: u64) {
         for entry in self.directory.entries_mut() {
-            let is_young = now_ns.saturating_sub(entry.entered_ns) < NAMING_NS;
+            let is_young = now_ns.saturating_sub(entry.entered_ns) < NAMES_SETTLE_NS;
             if entry.path.is_empty() || !is_young {
                 continue;
             }

@@ -2,8 +2,9 @@ use expect_test::{Expect, expect};
 use hostler_common::{ledger::state, slot::SlotLease};
 use hostler_decide::{
     block_io::BlockIoWindow,
-    explain::{Blame, Evidence, Host, KeptWaiting, Who, explain},
+    explain::{Blame, Evidence, Host, KeptWaiting, explain},
     identity::Kind,
+    pairs::Who,
     signal::{AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
 };
