@@ -84,7 +84,11 @@ pub(crate) fn note_wake_up(task: Task) {
     if INTERRUPTS_WANTED.load() != 0
         && let Some(cpu) = INTERRUPTS.get(task.cpu())
     {
-        cpu.at_wake_ns.store(taken_ns(cpu));
+        let taken_ns = taken_ns(cpu);
+        // Whoever wakes threads of another CPU would take this line from it each time.
+        if cpu.at_wake_ns.load() != taken_ns {
+            cpu.at_wake_ns.store(taken_ns);
+        }
     }
 }
 
