@@ -12,27 +12,33 @@ use crate::counter::{add, exchange};
 /// The thread changes its state.
 #[inline(always)]
 pub(crate) fn change_state(agent: &AgentRecord, thread: &mut ThreadRecord, to: u32, now_ns: u64) {
-    let known = thread.state.load();
-    let from = if known == state::UNKNOWN {
-        // The task iterator may be setting the first state at this moment: whoever exchanges it
-        // knows what the other has entered.
-        exchange(&thread.state, to)
-    } else {
-        thread.state.store(to);
-        known
-    };
+    let from = replace_state(thread, to, now_ns);
     leave(agent, from, now_ns);
     enter(agent, to, now_ns);
-    thread.since_ns = now_ns;
 }
 
-/// The thread stays in its state but is another agent's from now on.
+/// Notes that the thread is in a state from now on, and returns the one that it leaves. The ledger
+/// is changed by whoever calls this.
+#[inline(always)]
+pub(crate) fn replace_state(thread: &mut ThreadRecord, to: u32, now_ns: u64) -> u32 {
+    thread.since_ns = now_ns;
+    let known = thread.state.load();
+    if known == state::UNKNOWN {
+        // The task iterator may be setting the first state at this moment: whoever exchanges it
+        // knows what the other has entered.
+        return exchange(&thread.state, to);
+    }
+    thread.state.store(to);
+    known
+}
+
+/// A thread of the agent's is in the state from now on.
 #[inline(always)]
 pub(crate) fn enter(agent: &AgentRecord, to: u32, now_ns: u64) {
     add(word(agent, to), entry(now_ns));
 }
 
-/// The thread is no longer this agent's, or no longer in this state.
+/// A thread is no longer the agent's, or no longer in the state.
 #[inline(always)]
 pub(crate) fn leave(agent: &AgentRecord, from: u32, now_ns: u64) {
     add(word(agent, from), entry(now_ns).wrapping_neg());

@@ -24,7 +24,7 @@ use crate::{
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
     interrupts::{note_wake_up, or_interrupts},
-    ledger::{change_state, move_time},
+    ledger::{change_state, enter, leave, move_time, replace_state},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
@@ -75,21 +75,39 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         now_ns: now_ns(),
         cpu: current_cpu(),
     };
-    let mut incoming = if next.is_idle() {
-        None
-    } else {
-        record_of(next)
-    };
-    let mut holder = NOBODY;
-    if !previous.is_idle()
-        && let Some(thread) = record_of(previous)
-    {
-        let preemptor = incoming.as_ref().map_or(NOBODY, |thread| thread.lease.slot);
-        switched_out(thread, &switch, preemptor);
-        holder = thread.lease.slot;
+    let mut outgoing = record_unless_idle(previous);
+    let mut incoming = record_unless_idle(next);
+    // A stretch during which the thread moved is its new agent's: who starts an agent moves into
+    // its cgroup first and becomes the agent then.
+    let leaving = agent_at(outgoing.as_deref_mut(), previous, &switch);
+    let coming = agent_at(incoming.as_deref_mut(), next, &switch);
+    let holder = slot_of(outgoing.as_deref());
+    let preemptor = slot_of(incoming.as_deref());
+    let (mut stopped, mut then, mut ended) = (state::UNKNOWN, state::UNKNOWN, state::UNKNOWN);
+    if let (Some(thread), Some(agent)) = (outgoing, leaving) {
+        then = switched_out(agent, thread, &switch, preemptor);
+        stopped = replace_state(thread, then, switch.now_ns);
     }
-    if let Some(thread) = incoming.as_mut() {
-        switched_in(thread, &switch, holder);
+    if let (Some(thread), Some(agent)) = (incoming, coming) {
+        switched_in(agent, thread, &switch, holder);
+        ended = replace_state(thread, state::ON_CPU, switch.now_ns);
+    }
+    if let (Some(agent), Some(_)) = (leaving, coming)
+        && holder == preemptor
+        && stopped == state::ON_CPU
+    {
+        // As many threads of the agent's are on this CPU as before.
+        enter(agent, then, switch.now_ns);
+        leave(agent, ended, switch.now_ns);
+        return 0;
+    }
+    if let Some(agent) = leaving {
+        leave(agent, stopped, switch.now_ns);
+        enter(agent, then, switch.now_ns);
+    }
+    if let Some(agent) = coming {
+        leave(agent, ended, switch.now_ns);
+        enter(agent, state::ON_CPU, switch.now_ns);
     }
     0
 }
@@ -111,6 +129,30 @@ fn record_of(task: Task) -> Option<&'static mut ThreadRecord> {
         count_loss!(threads_without_record);
     }
     thread
+}
+
+#[inline(always)]
+fn record_unless_idle(task: Task) -> Option<&'static mut ThreadRecord> {
+    if task.is_idle() {
+        None
+    } else {
+        record_of(task)
+    }
+}
+
+#[inline(always)]
+fn agent_at(
+    thread: Option<&mut ThreadRecord>,
+    task: Task,
+    switch: &Switch,
+) -> Option<&'static AgentRecord> {
+    agent_of(thread?, task, switch.cpu, switch.now_ns)
+}
+
+/// Whose the thread is, or nobody if the CPU is idle.
+#[inline(always)]
+fn slot_of(thread: Option<&ThreadRecord>) -> u32 {
+    thread.map_or(NOBODY, |thread| thread.lease.slot)
 }
 
 #[inline(always)]
@@ -144,14 +186,15 @@ fn woken(task: Task) -> i32 {
     0
 }
 
+/// Counts what the thread did on its CPU, and returns the state in which it leaves that.
 #[inline(always)]
-fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
+fn switched_out(
+    agent: &AgentRecord,
+    thread: &mut ThreadRecord,
+    switch: &Switch,
+    preemptor: u32,
+) -> u32 {
     let task = switch.previous;
-    // A stretch during which the thread moved is its new agent's: who starts an agent moves into
-    // its cgroup first and becomes the agent then.
-    let Some(agent) = agent_of(thread, task, switch.cpu, switch.now_ns) else {
-        return;
-    };
     count_run(agent, thread, switch);
     count_bytes(agent, thread, task);
     thread.set_preemptor_slot(preemptor);
@@ -159,8 +202,8 @@ fn switched_out(thread: &mut ThreadRecord, switch: &Switch, preemptor: u32) {
     if to == state::WAITING_PREEMPTED {
         remember_preemptor(thread, switch.next);
     }
-    change_state(agent, thread, to, switch.now_ns);
     throttle::note(thread, task, to);
+    to
 }
 
 /// What a thread that leaves its CPU does from then on.
@@ -187,11 +230,9 @@ fn state_after(task: Task, switch: &Switch) -> u32 {
     }
 }
 
+/// Counts the wait that ends as the thread gets the CPU.
 #[inline(always)]
-fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
-    let Some(agent) = agent_of(thread, switch.next, switch.cpu, switch.now_ns) else {
-        return;
-    };
+fn switched_in(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
     match thread.state.load() {
         state::WAITING_WOKEN => count_wait(agent, thread, switch, false, holder),
         state::WAITING_PREEMPTED => {
@@ -199,7 +240,6 @@ fn switched_in(thread: &mut ThreadRecord, switch: &Switch, holder: u32) {
         }
         _ => {}
     }
-    change_state(agent, thread, state::ON_CPU, switch.now_ns);
 }
 
 #[inline(always)]
