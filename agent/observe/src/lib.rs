@@ -26,6 +26,7 @@ mod run_queue_clock;
 mod slots;
 mod snapshot;
 mod topology;
+mod verifier;
 
 pub use agents::AgentPlace;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
@@ -37,3 +38,4 @@ pub use preflight::{host_name, release as kernel_release};
 pub use run_queue_clock::ProbeClock;
 pub use snapshot::ThreadSource;
 pub use topology::{nodes_of_cpus, online_cpus};
+pub use verifier::{ProgramBill, program_bills};

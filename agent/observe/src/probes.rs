@@ -32,7 +32,8 @@ use crate::{
     topology::possible_cpus,
 };
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
+/// The programs as they were compiled.
+pub(crate) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
 
 /// Programs that follow threads and cgroups. They come first, so that whoever is made from then on
 /// is known.

@@ -8,6 +8,7 @@ mod proc_files;
 
 use std::collections::BTreeSet;
 
+pub(crate) use self::iterator::bills as iterator_bills;
 use self::{iterator::TaskIterator, proc_files::ProcFiles};
 use crate::{ObserveError, cgroups::Hierarchy, probes::Probes, processes::ThreadRow};
 

@@ -8,6 +8,7 @@ mod load_cgroup;
 mod probes;
 mod spread;
 mod table;
+mod verifier;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,9 @@ struct Cli {
 enum Bench {
     /// What the programs on scheduler hooks cost, beside runqlat, cpudist and bpftrace.
     Probes(probes::ProbesArgs),
+    /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
+    /// compares it with what is expected.
+    Verifier(verifier::VerifierArgs),
     /// One of the loads, for the benches themselves.
     #[command(hide = true)]
     Load(load::LoadArgs),
@@ -33,6 +37,7 @@ enum Bench {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Probes(args) => probes::run(&args),
+        Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
     };
     match outcome {

@@ -1,6 +1,10 @@
 //! The kernel's task iterator.
 
-use std::{io::Read, os::fd::AsFd};
+use std::{
+    io::Read,
+    os::fd::AsFd,
+    sync::{Mutex, PoisonError},
+};
 
 use libbpf_rs::{ErrorExt as _, Iter, Link, Object, ObjectBuilder, OpenObject};
 
@@ -8,6 +12,7 @@ use crate::{
     ObserveError,
     probes::Probes,
     processes::{ROW_BYTES, ThreadRow},
+    verifier::{LOG_STATISTICS, ProgramBill, bill_from},
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/threads.o"));
@@ -38,15 +43,8 @@ impl TaskIterator {
         root_id: u64,
         all_processes: bool,
     ) -> Result<Self, ObserveError> {
-        let refused = |error: libbpf_rs::Error| {
-            ObserveError::refused("the task iterator", format!("{error:#}"))
-        };
         log_libbpf();
-        let mut open = ObjectBuilder::default()
-            .open_memory(OBJECT)
-            .map_err(refused)?;
-        share_maps(&mut open, probes)?;
-        set(&mut open, [root_id, u64::from(all_processes)]).map_err(refused)?;
+        let open = open_object(probes, root_id, all_processes)?;
         let object = open.load().map_err(refused)?;
         let attach = |name: &str| {
             object
@@ -71,6 +69,47 @@ impl TaskIterator {
     pub(crate) fn processes(&mut self) -> Result<Vec<ThreadRow>, ObserveError> {
         rows(&self.processes)
     }
+}
+
+/// What the verifier makes of the two programs.
+pub(crate) fn bills(probes: &Probes) -> Result<Vec<ProgramBill>, ObserveError> {
+    let mut open = open_object(probes, 0, true)?;
+    for mut program in open.progs_mut() {
+        program.set_log_level(LOG_STATISTICS);
+    }
+    keep_libbpf_log();
+    let object = open.load();
+    let log = std::mem::take(&mut *KEPT_LOG.lock().unwrap_or_else(PoisonError::into_inner));
+    log_libbpf();
+    let object = object
+        .map_err(|error| ObserveError::refused("the task iterator", format!("{error:#}\n{log}")))?;
+    let bill = |program: libbpf_rs::Program<'_>| {
+        let name = program.name().to_string_lossy().into_owned();
+        let begin = format!("prog '{name}': -- BEGIN PROG LOAD LOG --");
+        let log = log.split(&begin).nth(1).unwrap_or_default();
+        let log = log.split("-- END PROG LOAD LOG --").next();
+        bill_from(&name, log.unwrap_or_default(), &program)
+    };
+    object.progs().map(bill).collect()
+}
+
+/// The object with its settings and the maps that it shares, ready to be loaded.
+fn open_object(
+    probes: &Probes,
+    root_id: u64,
+    all_processes: bool,
+) -> Result<OpenObject, ObserveError> {
+    let mut open = ObjectBuilder::default()
+        .open_memory(OBJECT)
+        .map_err(refused)?;
+    share_maps(&mut open, probes)?;
+    set(&mut open, [root_id, u64::from(all_processes)]).map_err(refused)?;
+    Ok(open)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` wants it")]
+fn refused(error: libbpf_rs::Error) -> ObserveError {
+    ObserveError::refused("the task iterator", format!("{error:#}"))
 }
 
 fn share_maps(open: &mut OpenObject, probes: &Probes) -> Result<(), ObserveError> {
@@ -121,5 +160,16 @@ fn log_libbpf() {
             // What fails is returned as an error too, which is where the user reads it.
             tracing::debug!(message, "libbpf");
         }
+    })));
+}
+
+/// What libbpf wrote while [`keep_libbpf_log`] was in force: it takes a plain function for its
+/// messages, which can't hold anything itself.
+static KEPT_LOG: Mutex<String> = Mutex::new(String::new());
+
+fn keep_libbpf_log() {
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |_, message| {
+        let mut log = KEPT_LOG.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push_str(&message);
     })));
 }
