@@ -1,9 +1,7 @@
 //! `cargo xtask bench`: builds Hostler and its benches as they are released, and runs one.
 
 use std::{
-    env,
     ffi::OsString,
-    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -21,8 +19,7 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = Command::new(workspace::cargo())
         .current_dir(workspace::root())
         .args(["build", "--release", "--quiet"])
         .args(["--package", "hostler", "--package", "hostler-bench"])
@@ -31,9 +28,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
     if !status.success() {
         bail!("building hostler and its benches failed ({status})");
     }
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace::root().join("target"), PathBuf::from);
-    let bench = target.join("release/hostler-bench");
+    let bench = workspace::target_folder().join("release/hostler-bench");
     let status = Command::new(&bench)
         .args(&args.words)
         .status()

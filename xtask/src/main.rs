@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod build_ebpf;
+mod compare;
 mod test;
+mod verify;
 mod vm;
 mod workspace;
 
@@ -24,9 +26,13 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Build the kernel programs and say where they are.
     BuildEbpf,
+    /// Compare two commands in one guest, by instruction time.
+    Compare(compare::CompareArgs),
     /// Run every test that this machine can run.
     Test(test::TestArgs),
-    /// Run a command in a guest with another kernel and another shape.
+    /// Compare what the verifier makes of every program on every kernel with what is expected.
+    Verify(verify::VerifyArgs),
+    /// Run a command, or the privileged tests, in a guest with another kernel and another shape.
     Vm(vm::VmArgs),
 }
 
@@ -34,7 +40,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Compare(args) => compare::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Verify(args) => verify::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match outcome {

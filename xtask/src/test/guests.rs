@@ -2,23 +2,23 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::Path,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
-use super::{
-    step::{self, cargo_path},
-    tally::{Outcome, Tally},
+use super::tally::{Outcome, Tally};
+use crate::{
+    verify,
+    vm::{
+        MEMORY_MIB,
+        matrix::{self, GuestReport, Request},
+    },
 };
-use crate::workspace;
 
-/// Kernel and number of NUMA nodes of each guest.
-const GUESTS: [(&str, &str); 2] = [("6.1", "2"), ("6.12", "1")];
-
-pub(super) fn run(tally: &mut Tally) -> Result<()> {
+/// Runs them, and writes all outcomes to `summary` if that is wanted.
+pub(super) fn run(tally: &mut Tally, summary: Option<&Path>) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         tally.skip(
             "guests",
@@ -27,53 +27,68 @@ pub(super) fn run(tally: &mut Tally) -> Result<()> {
         return Ok(());
     }
     tally.add(exit_code()?);
-    let tests = host_tests()?;
-    for (kernel, nodes) in GUESTS {
-        let name = format!("guest {kernel}, {nodes} nodes");
-        let mut command = guest(kernel, nodes)?;
-        // One at a time: an emulated machine is too slow for tests that wait for each other.
-        command.arg(&tests).arg("--test-threads=1");
-        tally.add(step::run(&name, &mut command)?);
+    let reports = matrix::run(&Request {
+        memory_mib: MEMORY_MIB,
+        ..Request::default()
+    })?;
+    for report in &reports {
+        tally.add(outcome(report));
+    }
+    if let Some(path) = summary {
+        matrix::write(&reports, path)?;
     }
     Ok(())
+}
+
+/// What each kernel's verifier makes of each program.
+pub(super) fn verifier(tally: &mut Tally) {
+    let name = "verifier's bill";
+    if !cfg!(target_arch = "x86_64") {
+        tally.skip(
+            name,
+            "the guests run the host's programs on an emulated x86-64",
+        );
+        return;
+    }
+    println!("\n=== {name}");
+    let outcome = match verify::check() {
+        Ok(differences) => {
+            for line in &differences {
+                println!("{line}");
+            }
+            let remark = format!("{} figures differ: cargo xtask verify", differences.len());
+            let passed = differences.is_empty();
+            Outcome::check(name, passed, if passed { String::new() } else { remark })
+        }
+        Err(error) => {
+            println!("{error:#}");
+            Outcome::check(name, false, "it could not be made".to_owned())
+        }
+    };
+    tally.add(outcome);
+}
+
+fn outcome(report: &GuestReport) -> Outcome {
+    let counts = report.counts();
+    Outcome {
+        name: report.title(),
+        passed: counts.passed,
+        failed: counts.failed,
+        skipped: counts.skipped,
+        remark: report.remark(),
+    }
 }
 
 /// What runs in the guest returns its exit code here.
 fn exit_code() -> Result<Outcome> {
     let name = "guest's exit code";
     println!("\n=== {name}");
-    let status = guest("6.1", "1")?
-        .args(["sh", "-c", "exit 7"])
+    let status = Command::new(env::current_exe().context("finding this program")?)
+        .args(["vm", "--kernel", "6.1", "--", "sh", "-c", "exit 7"])
         .stdin(Stdio::null())
         .status()
         .context("starting a guest")?;
     let remark = format!("`exit 7` gave {status}");
     println!("{remark}");
     Ok(Outcome::check(name, status.code() == Some(7), remark))
-}
-
-fn guest(kernel: &str, nodes: &str) -> Result<Command> {
-    let mut command = Command::new(env::current_exe().context("finding this program")?);
-    command.args(["vm", "--kernel", kernel, "--nodes", nodes, "--"]);
-    Ok(command)
-}
-
-/// Builds the privileged tests and says where their binary is.
-fn host_tests() -> Result<PathBuf> {
-    let output = Command::new(cargo_path())
-        .current_dir(workspace::root())
-        .args(["test", "--package", "hostler", "--test", "host", "--no-run"])
-        .args(["--message-format", "json", "--quiet"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("building the privileged tests")?;
-    if !output.status.success() {
-        bail!("building the privileged tests failed ({})", output.status);
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "host")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo did not say where the privileged tests are")
 }

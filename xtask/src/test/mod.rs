@@ -7,7 +7,7 @@ mod guests;
 mod step;
 mod tally;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 
@@ -28,6 +28,10 @@ pub(crate) struct TestArgs {
     /// Leave the guests out.
     #[arg(long)]
     quick: bool,
+
+    /// Write what each test in the guests came to to FILE, as JSON.
+    #[arg(long, value_name = "FILE", conflicts_with = "quick")]
+    summary: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
@@ -54,7 +58,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
     if args.quick {
         tally.skip("guests", "left out by --quick");
     } else {
-        guests::run(&mut tally)?;
+        guests::run(&mut tally, args.summary.as_deref())?;
+        guests::verifier(&mut tally);
     }
     println!("\n{}", tally.summary());
     Ok(if tally.is_green() {

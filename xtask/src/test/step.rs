@@ -1,9 +1,7 @@
 //! One step: a process whose output is shown as it comes, and counted.
 
 use std::{
-    env,
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -12,14 +10,9 @@ use anyhow::{Context, Result};
 use super::tally::Outcome;
 use crate::workspace;
 
-/// The cargo that runs us, or the one in PATH.
-pub(super) fn cargo_path() -> PathBuf {
-    env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
-}
-
 /// Whether `cargo TOOL` can be run.
 pub(super) fn has_cargo_tool(tool: &str) -> bool {
-    Command::new(cargo_path())
+    Command::new(workspace::cargo())
         .args([tool, "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -29,7 +22,7 @@ pub(super) fn has_cargo_tool(tool: &str) -> bool {
 
 /// Runs cargo in the workspace.
 pub(super) fn cargo(name: &str, words: &[&str]) -> Result<Outcome> {
-    let mut command = Command::new(cargo_path());
+    let mut command = Command::new(workspace::cargo());
     command.args(words);
     run(name, &mut command)
 }

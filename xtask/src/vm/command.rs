@@ -92,7 +92,7 @@ pub(super) fn script(
 }
 
 /// In single quotes the shell takes every byte as it is, but the quote itself.
-fn quote(word: &OsStr, script: &mut Vec<u8>) {
+pub(super) fn quote(word: &OsStr, script: &mut Vec<u8>) {
     script.push(b'\'');
     for &byte in word.as_bytes() {
         match byte {

@@ -14,17 +14,19 @@ const SHOWN_LINES: usize = 30;
 /// How much of that is what came before the kernel's report of damage.
 const LINES_BEFORE_REPORT: usize = 10;
 
-const REPORTS: [&str; 3] = ["Kernel panic - ", "BUG: ", "Oops: "];
+const REPORTS: [&str; 4] = ["Kernel panic - ", "BUG: ", "Oops: ", "WARNING: CPU: "];
 
-/// The telling lines of the log at `path`, indented: those around the kernel's first report of
-/// damage, since what follows that is mostly stack traces; without one, the last lines.
-pub(super) fn excerpt(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let is_report = |line: &&str| REPORTS.iter().any(|report| line.contains(report));
+/// The whole log at `path`.
+pub(super) fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// The telling lines of a log, indented: those around the kernel's first report of damage, since
+/// what follows that is mostly stack traces; without one, the last lines.
+pub(super) fn excerpt(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
     let last = lines.len().saturating_sub(SHOWN_LINES);
-    let first = lines.iter().position(is_report).map_or(last, |report| {
+    let first = lines.iter().position(is_damage).map_or(last, |report| {
         report.saturating_sub(LINES_BEFORE_REPORT).min(last)
     });
     let shown = lines[first..].iter().take(SHOWN_LINES);
@@ -33,8 +35,18 @@ pub(super) fn excerpt(path: &Path) -> String {
         .collect()
 }
 
+/// The lines of a log by which the kernel reports damage, also such that it survives.
+pub(super) fn damage(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(is_damage);
+    lines.map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn is_damage(line: &&str) -> bool {
+    REPORTS.iter().any(|report| line.contains(report))
+}
+
 /// Copies the log at `path` to where it outlives this run.
-pub(super) fn keep(path: &Path, attempt: u32) -> Result<PathBuf> {
+pub(super) fn keep(path: &Path, attempt: usize) -> Result<PathBuf> {
     let directory = cache::root()?.join("consoles");
     fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
     let kept = directory.join(format!("{}-{attempt}.log", process::id()));
@@ -46,12 +58,6 @@ pub(super) fn keep(path: &Path, attempt: u32) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn excerpt_of(text: &str) -> String {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
-        fs::write(file.path(), text).expect("the file can be written");
-        excerpt(file.path())
-    }
-
     fn numbered(lines: u32) -> String {
         let lines: Vec<String> = (1..=lines).map(|line| format!("line {line}")).collect();
         lines.join("\r\n") + "\r\n"
@@ -59,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_silent_death_shows_the_last_lines() {
-        let shown = excerpt_of(&numbered(40));
+        let shown = excerpt(&numbered(40));
         assert_eq!(shown.lines().next(), Some("  | line 11"));
         assert_eq!(shown.lines().count(), SHOWN_LINES);
     }
@@ -67,12 +73,21 @@ mod tests {
     #[test]
     fn a_panic_is_shown_with_what_came_before_it() {
         let log = numbered(20) + "Kernel panic - not syncing\n" + &numbered(40);
-        let shown = excerpt_of(&log);
+        let shown = excerpt(&log);
         assert_eq!(shown.lines().next(), Some("  | line 11"));
         assert_eq!(
             shown.lines().nth(10),
             Some("  | Kernel panic - not syncing")
         );
         assert_eq!(shown.lines().count(), SHOWN_LINES);
+    }
+
+    #[test]
+    fn a_warning_is_damage_and_a_lower_word_is_none() {
+        let log = "[    0.1] warning: x\r\n[    2.0] WARNING: CPU: 1 PID: 3 at kernel/bpf/x.c\r\n";
+        assert_eq!(
+            damage(log),
+            ["[    2.0] WARNING: CPU: 1 PID: 3 at kernel/bpf/x.c"]
+        );
     }
 }

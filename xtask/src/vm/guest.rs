@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use signal_hook::consts::SIGKILL;
 
 use super::interrupt::Interrupt;
 use super::qemu::Ports;
@@ -49,6 +50,10 @@ pub(super) enum Death {
 impl fmt::Display for Death {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ended(status) if status.signal() == Some(SIGKILL) => write!(
+                formatter,
+                "the emulator was killed ({status}): perhaps this machine ran out of memory"
+            ),
             Self::Ended(status) => write!(
                 formatter,
                 "it ended before the command did (a panic, or the emulator's: {status})"
@@ -70,10 +75,25 @@ impl fmt::Display for Death {
 
 /// How the command's output is handled.
 pub(super) enum Output<'a> {
-    /// Passed on to our own stdout and stderr, up to this marker.
-    Streams { end_marker: &'a str },
+    /// Each stream is passed on, up to this marker.
+    Streams {
+        end_marker: &'a str,
+        stdout: Box<dyn Write + Send>,
+        stderr: Box<dyn Write + Send>,
+    },
     /// The command has our terminal.
     Terminal,
+}
+
+impl<'a> Output<'a> {
+    /// To our own stdout and stderr.
+    pub(super) fn ours(end_marker: &'a str) -> Self {
+        Self::Streams {
+            end_marker,
+            stdout: Box::new(std::io::stdout()),
+            stderr: Box::new(std::io::stderr()),
+        }
+    }
 }
 
 enum Event {
@@ -87,12 +107,13 @@ enum Event {
 pub(super) fn run(
     command: impl FnOnce(Ports) -> Command,
     console: &Path,
-    output: &Output,
+    output: Output,
     time_limit: Option<Duration>,
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let (events, received) = mpsc::channel();
     let (control, guest_control) = socket()?;
+    let is_terminal = matches!(output, Output::Terminal);
     let (mut command, inherited, streams) = match output {
         Output::Terminal => {
             let ports = Ports::Terminal {
@@ -100,11 +121,15 @@ pub(super) fn run(
             };
             (command(ports), vec![guest_control], 0)
         }
-        Output::Streams { end_marker } => {
+        Output::Streams {
+            end_marker,
+            stdout: to_stdout,
+            stderr: to_stderr,
+        } => {
             let (stdout, guest_stdout) = socket()?;
             let (stderr, guest_stderr) = socket()?;
-            relay(stdout, std::io::stdout(), end_marker, &events);
-            relay(stderr, std::io::stderr(), end_marker, &events);
+            relay(stdout, to_stdout, end_marker, &events);
+            relay(stderr, to_stderr, end_marker, &events);
             let ports = Ports::Streams {
                 control: guest_control.as_raw_fd(),
                 stdout: guest_stdout.as_raw_fd(),
@@ -117,8 +142,8 @@ pub(super) fn run(
             )
         }
     };
-    let _terminal = matches!(output, Output::Terminal).then(Terminal::save);
-    let mut emulator = Emulator::start(&mut command, console, output)?;
+    let _terminal = is_terminal.then(Terminal::save);
+    let mut emulator = Emulator::start(&mut command, console, is_terminal)?;
     // Only the emulator holds the guest's ends now: they close when it ends.
     drop(inherited);
     thread::spawn(move || read_control(control, &events));
@@ -193,14 +218,14 @@ impl Waiting<'_> {
 struct Emulator(Child);
 
 impl Emulator {
-    fn start(command: &mut Command, console: &Path, output: &Output) -> Result<Self> {
+    fn start(command: &mut Command, console: &Path, is_terminal: bool) -> Result<Self> {
         let messages = File::options()
             .append(true)
             .create(true)
             .open(console)
             .with_context(|| format!("opening {}", console.display()))?;
         command.stderr(messages);
-        if matches!(output, Output::Streams { .. }) {
+        if !is_terminal {
             // A process group of its own keeps the terminal's Ctrl-C from it: ending is ours.
             command
                 .stdin(Stdio::null())

@@ -1,6 +1,7 @@
 //! A kernel image and its modules.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -29,6 +30,16 @@ impl FromStr for Choice {
             "6.12" => Self::Linux6_12,
             path => Self::Path(PathBuf::from(path)),
         })
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linux6_1 => formatter.write_str("6.1"),
+            Self::Linux6_12 => formatter.write_str("6.12"),
+            Self::Path(path) => write!(formatter, "{}", path.display()),
+        }
     }
 }
 

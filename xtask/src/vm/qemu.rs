@@ -4,15 +4,36 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::{Result, ensure};
+
 use super::emulator::Emulator;
 use super::kernel::Kernel;
 
 /// The guest's hardware.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Machine {
-    pub(super) nodes: u32,
-    pub(super) memory_mib: u32,
-    pub(super) icount: bool,
+pub(crate) struct Machine {
+    pub(crate) nodes: u32,
+    pub(crate) memory_mib: u32,
+    pub(crate) icount: bool,
+}
+
+impl Machine {
+    /// The machine, if each of its nodes can get an equal share of the memory.
+    pub(crate) fn new(nodes: u32, memory_mib: u32, icount: bool) -> Result<Self> {
+        ensure!(
+            memory_mib / nodes >= 256,
+            "a node needs 256 MiB of memory: {nodes} nodes have {memory_mib} MiB together"
+        );
+        ensure!(
+            memory_mib.is_multiple_of(nodes),
+            "the nodes' shares must be whole MiB"
+        );
+        Ok(Self {
+            nodes,
+            memory_mib,
+            icount,
+        })
+    }
 }
 
 /// CPUs of each NUMA node.

@@ -1,0 +1,71 @@
+//! The guest: its kernel and shape, and the `hostler` that was built.
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+use serde_json::Value;
+
+use crate::doctor;
+
+/// The binary that these tests are about.
+const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
+
+/// CPUs that each NUMA node of a guest has.
+pub(crate) const CPUS_PER_NODE: usize = 2;
+
+/// What the tests need to know of the guest.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    /// Version and patch level of its kernel, such as `6.1`.
+    pub(crate) series: String,
+    /// The CPUs of each NUMA node.
+    pub(crate) nodes: Vec<Vec<usize>>,
+    /// Tests that can't run in this guest, and why.
+    pub(crate) lacks: BTreeMap<&'static str, String>,
+}
+
+impl Guest {
+    /// Looks at the guest; the reason if this is none.
+    pub(crate) fn find() -> Result<Self, String> {
+        if std::env::var_os("HOSTLER_GUEST").is_none() {
+            return Err("runs in guests only: cargo xtask vm --test".to_owned());
+        }
+        let release = nix::sys::utsname::uname().map_err(|error| error.to_string())?;
+        let release = release.release().to_string_lossy();
+        let mut guest = Self {
+            series: release.split('.').take(2).collect::<Vec<_>>().join("."),
+            nodes: (0..).map_while(cpus_of_node).collect(),
+            lacks: BTreeMap::new(),
+        };
+        guest.lacks = doctor::lack(&guest).into_iter().collect();
+        Ok(guest)
+    }
+}
+
+fn cpus_of_node(node: usize) -> Option<Vec<usize>> {
+    let path = format!("/sys/devices/system/node/node{node}/cpulist");
+    let list = fs::read_to_string(path).ok()?;
+    let range = |word: &str| {
+        let number = |text: &str| text.parse::<usize>().expect("a CPU's number");
+        let (from, to) = word.split_once('-').unwrap_or((word, word));
+        number(from)..=number(to)
+    };
+    Some(list.trim().split(',').flat_map(range).collect())
+}
+
+/// Runs `hostler` to its end, and returns the JSON values that it printed, one a line.
+pub(crate) fn hostler(words: &[&str]) -> Vec<Value> {
+    let output = Command::new(HOSTLER)
+        .args(words)
+        .output()
+        .expect("hostler can be started");
+    assert!(
+        output.status.success(),
+        "hostler {words:?} failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect()
+}

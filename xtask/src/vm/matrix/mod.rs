@@ -1,0 +1,151 @@
+//! The privileged tests in guests: one boot for each kernel and shape.
+//!
+//! What loads on one kernel may be refused by another, and most machines have neither two NUMA
+//! nodes nor a hierarchy with all controllers. So the tests that load programs run again in each
+//! guest, together with those that only guests can run.
+
+mod golden;
+mod programs;
+mod report;
+mod trials;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use self::report::Suite;
+pub(crate) use self::report::{GuestReport, write};
+use super::console;
+use super::interrupt::Interrupt;
+use super::kernel::Choice;
+use super::qemu::Machine;
+use super::run::Job;
+use super::session::{self, Part, Program};
+use crate::workspace;
+
+/// Kernel and NUMA nodes of each guest, if none are asked for.
+const GUESTS: [(Choice, u32); 3] = [
+    (Choice::Linux6_1, 2),
+    (Choice::Linux6_12, 2),
+    (Choice::Linux6_12, 4),
+];
+
+/// How long the tests of one guest may take. Some four minutes are usual.
+const TIME_LIMIT: Duration = Duration::from_mins(20);
+
+/// What is to be tested, and where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    /// Only this kernel, with two nodes unless said otherwise.
+    pub(crate) kernel: Option<Choice>,
+    /// Only guests with so many nodes; both kernels unless one is asked for.
+    pub(crate) nodes: Option<u32>,
+    /// Only tests whose name contains this.
+    pub(crate) filter: Option<String>,
+    /// Write golden files anew instead of comparing them.
+    pub(crate) bless: bool,
+    pub(crate) memory_mib: u32,
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) keep_console: bool,
+}
+
+impl Request {
+    fn guests(&self) -> Vec<(Choice, u32)> {
+        match (&self.kernel, self.nodes) {
+            (None, None) => GUESTS.to_vec(),
+            (Some(kernel), nodes) => vec![(kernel.clone(), nodes.unwrap_or(2))],
+            (None, Some(nodes)) => {
+                vec![(Choice::Linux6_1, nodes), (Choice::Linux6_12, nodes)]
+            }
+        }
+    }
+}
+
+/// Runs the tests in each guest, and tells of each as it ends.
+pub(crate) fn run(request: &Request) -> Result<Vec<GuestReport>> {
+    let programs = programs::build(request.filter.as_deref())?;
+    let interrupt = Interrupt::watch()?;
+    let guests = request.guests();
+    let mut reports = Vec::new();
+    for (kernel, nodes) in &guests {
+        println!("\n=== guest {kernel}, {nodes} nodes");
+        let report = run_guest(request, kernel, *nodes, &programs, &interrupt)?;
+        print!("{}{}", report.skips(), report.failures());
+        let counts = report.counts();
+        println!(
+            "{} passed, {} failed, {} skipped: {}",
+            counts.passed,
+            counts.failed,
+            counts.skipped,
+            report.remark()
+        );
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn run_guest(
+    request: &Request,
+    kernel: &Choice,
+    nodes: u32,
+    programs: &[Program],
+    interrupt: &Interrupt,
+) -> Result<GuestReport> {
+    let start = Instant::now();
+    let job = Job {
+        kernel: kernel.clone(),
+        machine: Machine::new(nodes, request.memory_mib, false)?,
+        command: Vec::new(),
+        time_limit: Some(request.time_limit.unwrap_or(TIME_LIMIT)),
+        keep_console: request.keep_console,
+    };
+    let bless = [(golden::BLESS, "1")];
+    let variables = if request.bless { &bless[..] } else { &[] };
+    let finished = session::run(&job, variables, programs, interrupt, show)?;
+    for part in finished.parts.iter().filter(|_| request.bless) {
+        for path in golden::write(workspace::root(), part)? {
+            println!("written: {path}");
+        }
+    }
+    let mut report = GuestReport {
+        kernel: kernel.to_string(),
+        version: finished.kernel_version,
+        nodes,
+        seconds: start.elapsed().as_secs_f64(),
+        boots: finished.boots,
+        deaths: finished.deaths,
+        kernel_damage: console::damage(&finished.console),
+        console: String::new(),
+        suites: suites(programs, &finished.parts),
+    };
+    if report.counts().failed > 0 {
+        report.console = console::excerpt(&finished.console);
+    }
+    Ok(report)
+}
+
+/// The tests of each program; one of which nothing was seen has failed as a whole.
+fn suites(programs: &[Program], parts: &[Part]) -> Vec<Suite> {
+    let suite = |program: &Program| {
+        let missing = Part {
+            name: program.name.to_owned(),
+            ..Part::default()
+        };
+        let part = parts.iter().find(|part| part.name == program.name);
+        Suite {
+            name: program.name.to_owned(),
+            tests: trials::of(part.unwrap_or(&missing)),
+        }
+    };
+    programs.iter().map(suite).collect()
+}
+
+/// Shows each test as it ends. What tests print is shown of those that fail, at the end.
+fn show(line: &str) {
+    match trials::Event::parse(line) {
+        Some(event) if event.what != "started" => {
+            println!("test {:<76} {}", event.name, event.what);
+        }
+        _ => {}
+    }
+}
