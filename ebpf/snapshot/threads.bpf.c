@@ -64,8 +64,8 @@ struct task_struct {
 	int tgid;
 	unsigned int flags;
 	unsigned int __state;
-	int on_cpu;
-	int on_rq;
+	/* `int` before Linux 7, `u8` since: the loader adapts reads of unsigned fields only. */
+	unsigned int on_cpu, on_rq;
 	int exit_state;
 	unsigned int in_iowait : 1;
 	u64 start_boottime;

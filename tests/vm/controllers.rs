@@ -1,6 +1,6 @@
 //! What guests are there for: a hierarchy with all controllers, and nodes with memory of their own.
 
-use std::fs;
+use std::{env, fs};
 
 use crate::{
     Test,
@@ -13,8 +13,8 @@ pub(crate) const TESTS: &[Test] = &[
         cgroups_of_a_guest_have_the_controllers_that_effects_need,
     ),
     (
-        "every_node_of_a_guest_has_cpus_and_memory_of_its_own",
-        every_node_of_a_guest_has_cpus_and_memory_of_its_own,
+        "a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own",
+        a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own,
     ),
 ];
 
@@ -29,7 +29,9 @@ fn cgroups_of_a_guest_have_the_controllers_that_effects_need(_guest: &Guest) {
     }
 }
 
-fn every_node_of_a_guest_has_cpus_and_memory_of_its_own(guest: &Guest) {
+fn a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own(guest: &Guest) {
+    let asked_for = env::var("HOSTLER_GUEST_NODES").expect("who starts a guest says its shape");
+    assert_eq!(guest.nodes.len().to_string(), asked_for, "nodes");
     let mut seen: Vec<usize> = Vec::new();
     for (node, cpus) in guest.nodes.iter().enumerate() {
         assert_eq!(cpus.len(), CPUS_PER_NODE, "CPUs of node {node}");

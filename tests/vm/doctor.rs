@@ -39,7 +39,7 @@ fn doctor_says_of_this_guest_what_it_has_always_said(guest: &Guest) {
         guest.series,
         guest.nodes.len()
     );
-    if env::var_os("HOSTLER_BLESS").is_some() {
+    if env::var_os("HOSTLER_BLESS").is_some_and(|value| value == "1") {
         println!("golden file begins: {path}\n{text}\ngolden file ends");
         return;
     }

@@ -41,7 +41,8 @@ pub struct ProgramCost {
     pub run_time_ns: u64,
     /// Instructions that the verifier went through.
     pub verified_instructions: Option<u32>,
-    /// Kernel memory of the compiled program, in bytes.
+    /// Kernel memory of the program in bytes: whole pages with its instructions, and the machine
+    /// code that was made of them.
     pub bytes: u64,
 }
 
@@ -111,7 +112,8 @@ impl Observer {
                     runs: info.run_count(),
                     run_time_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
                     verified_instructions: info.verified_instruction_count(),
-                    bytes: info.memory_locked().map(u64::from).unwrap_or_default(),
+                    bytes: info.memory_locked().map(u64::from).unwrap_or_default()
+                        + u64::from(info.size_jitted()),
                 })
             })
             .collect();

@@ -47,8 +47,18 @@ pub enum ObserveError {
     Refused {
         /// The program, map or attachment.
         what: String,
-        /// What the kernel said; for a program, the verifier's log.
+        /// What the kernel said.
         reason: String,
+    },
+    /// The verifier refused a program. Shown is the end of its log, where the reason stands.
+    #[error("the kernel refused program {program}: {reason}\n{}", end_of(.log))]
+    Unverified {
+        /// The program.
+        program: String,
+        /// What the system call came to.
+        reason: io::Error,
+        /// The verifier's whole log.
+        log: String,
     },
     /// A file of the host can't be read.
     #[error("{} can't be read: {source}", .path.display())]
@@ -79,7 +89,7 @@ impl ObserveError {
                 "Mount it with: mount -t cgroup2 none /sys/fs/cgroup (or boot with \
                  systemd.unified_cgroup_hierarchy=1)."
             }
-            Self::Refused { .. } => {
+            Self::Refused { .. } | Self::Unverified { .. } => {
                 "If this mentions permissions, the kernel may be locked down or the container \
                  confined; otherwise please report it with the text above."
             }
@@ -100,4 +110,12 @@ impl ObserveError {
             source,
         }
     }
+}
+
+/// Lines of the verifier's log that an error shows.
+const LOG_LINES: usize = 12;
+
+fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

@@ -67,9 +67,6 @@ const CLOCK_TRIES: u32 = 1_000;
 /// How many measurements to take the greatest of: one by itself may be late.
 const CLOCK_SAMPLES: usize = 5;
 
-/// Lines of the verifier's log that an error shows: the refusal stands at its end.
-const VERIFIER_LINES: usize = 12;
-
 /// What the programs are to do, fixed when they are loaded: the verifier removes the rest.
 pub(crate) struct Settings {
     /// One of [`hostler_common::run_queue::cpu_view`].
@@ -158,7 +155,7 @@ impl Probes {
         for &name in followers.iter().chain(&SCHEDULER) {
             program(&mut ebpf, name)?
                 .load(name, &btf)
-                .map_err(|error| refusal(name, &error))?;
+                .map_err(|error| refusal(name, error))?;
         }
         let events = ring(&mut ebpf, "EVENTS")?;
         let waits = ring(&mut ebpf, "WAIT_EVENTS")?;
@@ -356,20 +353,18 @@ fn missing(name: &str) -> ObserveError {
     ObserveError::refused(name, "the object that was built in does not hold it")
 }
 
-/// A program's refusal with the end of the verifier's log, where the reason stands.
-fn refusal(name: &str, error: &ProgramError) -> ObserveError {
-    let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = error
-    else {
-        return ObserveError::refused(format!("program {name}"), in_full(error));
-    };
-    let log = verifier_log.to_string();
-    tracing::debug!(program = name, log, "the verifier's whole log");
-    let lines: Vec<&str> = log.lines().collect();
-    let end = lines[lines.len().saturating_sub(VERIFIER_LINES)..].join("\n");
-    ObserveError::refused(format!("program {name}"), format!("{io_error}\n{end}"))
+fn refusal(name: &str, error: ProgramError) -> ObserveError {
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => ObserveError::Unverified {
+            program: name.to_owned(),
+            reason: io_error,
+            log: verifier_log.to_string(),
+        },
+        other => ObserveError::refused(format!("program {name}"), in_full(&other)),
+    }
 }
 
 /// An error with all its causes.

@@ -23,11 +23,15 @@ use std::{
 use aya::Btf;
 use aya_obj::{Function, Object, btf::BtfKind};
 use hostler_common::run_queue::cpu_view;
-use libbpf_rs::libbpf_sys::{BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, bpf_prog_load_opts};
+use libbpf_rs::libbpf_sys::{
+    BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, bpf_prog_get_info_by_fd, bpf_prog_info, bpf_prog_load,
+    bpf_prog_load_opts,
+};
 
 use crate::{
-    ObserveError,
+    Available, ObserveError, ProbeClock,
     observer::LONG_WAIT_NS,
+    offsets,
     probes::{OBJECT, Probes, Settings},
     snapshot::iterator_bills,
 };
@@ -36,7 +40,7 @@ use crate::{
 pub(crate) const LOG_STATISTICS: u32 = 4;
 
 /// `BPF_LOG_LEVEL1` of the same: the way to a refusal.
-const LOG_REASON: u32 = 1;
+pub(crate) const LOG_REASON: u32 = 1;
 
 /// Room for the log; of one that is longer, kernels from 6.4 on keep the end, where the refusal stands.
 const LOG_BYTES: usize = 1 << 20;
@@ -52,19 +56,22 @@ pub struct ProgramBill {
     pub stack_bytes: u32,
     /// How long the verifier took.
     pub verification: Duration,
-    /// Kernel memory of the compiled program, in bytes.
+    /// Kernel memory of the program in bytes: whole pages with its instructions, and the machine
+    /// code that was made of them.
     pub memory_bytes: u64,
 }
 
 /// The bill of every program, with all that can be asked for turned on; by name.
 pub fn program_bills() -> Result<Vec<ProgramBill>, ObserveError> {
+    // Few guests have the clock that most hosts use; what reads it is to be verified all the same.
+    let has_clock = Available::from_fields(&offsets::resolve()?).run_queue_clock;
     let probes = Probes::load(&Settings {
         cpu_view: cpu_view::SELECTED,
         long_wait_ns: LONG_WAIT_NS,
         causes: true,
         wait_events: true,
         has_rules: true,
-        clock: None,
+        clock: has_clock.then_some(ProbeClock::RunQueue),
     })?;
     let mut bills = bills_of_probes(&probes)?;
     bills.extend(iterator_bills(&probes)?);
@@ -116,8 +123,13 @@ fn bill(
 ) -> Result<ProgramBill, ObserveError> {
     let (descriptor, log) = match load(license, function, hook, LOG_STATISTICS) {
         Ok(loaded) => loaded,
-        Err(_) => load(license, function, hook, LOG_STATISTICS | LOG_REASON)
-            .map_err(|(error, log)| ObserveError::refused(name, format!("{error}\n{log}")))?,
+        Err(_) => load(license, function, hook, LOG_STATISTICS | LOG_REASON).map_err(
+            |(reason, log)| ObserveError::Unverified {
+                program: name.to_owned(),
+                reason,
+                log,
+            },
+        )?,
     };
     bill_from(name, &log, &descriptor)
 }
@@ -141,7 +153,7 @@ fn load(license: &CString, function: &Function, hook: u32, log_level: u32) -> Lo
     // out as the kernel's `bpf_insn`, and to options with room for the log, all of which outlive the
     // call.
     let result = unsafe {
-        libbpf_rs::libbpf_sys::bpf_prog_load(
+        bpf_prog_load(
             BPF_PROG_TYPE_TRACING,
             std::ptr::null(),
             license.as_ptr(),
@@ -187,12 +199,14 @@ struct Statistics {
 }
 
 impl Statistics {
-    /// `verification time N usec`, `stack depth A+B`, `processed N insns …`, as `print_verification_stats`
-    /// of the kernel's `verifier.c` writes them.
+    /// `verification time N usec`, `stack depth A+B` (a part for each function; in newer kernels
+    /// `stack depth max N`), `processed N insns …`, as `print_verification_stats` of the kernel's
+    /// `verifier.c` writes them.
     fn parse(log: &str) -> Option<Self> {
         let after = |word: &str| log.lines().rev().find_map(|line| line.strip_prefix(word));
         let number = |text: &str| text.split(' ').next()?.parse::<u64>().ok();
         let stack = after("stack depth ")?;
+        let stack = stack.strip_prefix("max ").unwrap_or(stack);
         Some(Self {
             instructions: u32::try_from(number(after("processed ")?)?).ok()?,
             stack_bytes: stack
@@ -205,14 +219,24 @@ impl Statistics {
     }
 }
 
-/// Kernel memory of a program, as the kernel accounts for it.
+/// Kernel memory of a program, if the kernel says: its pages, and its machine code.
 fn memory_bytes(descriptor: BorrowedFd<'_>) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd());
     let info = fs::read_to_string(path).ok()?;
-    let line = info
+    let pages = info
         .lines()
         .find_map(|line| line.strip_prefix("memlock:"))?;
-    line.trim().parse().ok()
+    let pages: u64 = pages.trim().parse().ok()?;
+    Some(pages + u64::from(code_bytes(descriptor)?))
+}
+
+fn code_bytes(descriptor: BorrowedFd<'_>) -> Option<u32> {
+    let mut info = bpf_prog_info::default();
+    let mut size = u32::try_from(size_of::<bpf_prog_info>()).ok()?;
+    // SAFETY: the descriptor is open, and the kernel writes no more than the size that it is told.
+    let result =
+        unsafe { bpf_prog_get_info_by_fd(descriptor.as_raw_fd(), &raw mut info, &raw mut size) };
+    (result == 0).then_some(info.jited_prog_len)
 }
 
 #[cfg(test)]
@@ -230,6 +254,15 @@ mod tests {
             verification: Duration::from_micros(1234),
         };
         assert_eq!(Statistics::parse(log), Some(expected));
+    }
+
+    #[test]
+    fn the_statistics_of_linux_7_are_read_too() {
+        let log = "verification time 44292 usec\nstack depth max 64\n\
+                   subprog 0 (<unknown>) main insns_self 593 insns_total 593 stack 56\n\
+                   processed 593 insns (limit 1000000) max_states_per_insn 2 total_states 43\n";
+        let statistics = Statistics::parse(log).expect("it has all three");
+        assert_eq!((statistics.instructions, statistics.stack_bytes), (593, 64));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the verifier makes of every program on this kernel.
 
-use anyhow::{Context, Result};
-use hostler_observe::{ProgramBill, program_bills};
+use anyhow::{Context, Result, anyhow};
+use hostler_observe::{ObserveError, ProgramBill, program_bills};
 use serde::Serialize;
 
 use crate::spread::Spread;
@@ -28,13 +28,25 @@ struct Row {
 pub(crate) fn run(args: &VerifierArgs) -> Result<()> {
     let mut rounds = Vec::new();
     for _ in 0..args.rounds {
-        rounds.push(program_bills().context("handing the programs to the verifier")?);
+        rounds.push(program_bills().map_err(with_whole_log)?);
     }
     println!(
         "{}",
         serde_json::to_string(&rows(&rounds)).context("writing JSON")?
     );
     Ok(())
+}
+
+/// A refusal is why this is run: it comes with all that the verifier said.
+fn with_whole_log(error: ObserveError) -> anyhow::Error {
+    match error {
+        ObserveError::Unverified {
+            program,
+            reason,
+            log,
+        } => anyhow!("the kernel refused program {program}: {reason}; its verifier said:\n{log}"),
+        other => other.into(),
+    }
 }
 
 /// The last round's figures, with the median of all rounds' times.

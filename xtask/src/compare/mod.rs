@@ -11,17 +11,20 @@ use anyhow::{Context, Result, bail, ensure};
 use self::figures::Figures;
 use self::report::Report;
 use crate::vm::{
-    self, Choice, Interrupt, Job, Machine,
+    self, Choice, Interrupt, Job, Machine, Task,
     session::{self, Part, Program},
 };
 
-/// Run in order, the two commands of a round change places from round to round.
+/// The two commands of a round change places from round to round.
 const ORDER: [[&str; 2]; 2] = [[A, B], [B, A]];
 
 const A: &str = "a";
 const B: &str = "b";
 const SETUP: &str = "setup";
 const WARM_UP: &str = "warm-up";
+
+/// With fewer the sign test can show nothing: five of five by chance are more likely than 5 %.
+const MIN_ROUNDS: i64 = 6;
 
 const AFTER_HELP: &str = "\
 Both are command lines for `sh`, run as root in the working directory. Each prints its figures as \
@@ -50,8 +53,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "COMMAND")]
     setup: Option<String>,
 
-    /// How often each command runs and counts.
-    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How often each command runs and counts, six times at least.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(MIN_ROUNDS..=1000))]
     rounds: u32,
 
     /// 6.1, 6.12, or a PATH as for `cargo xtask vm`.
@@ -75,14 +78,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let job = Job {
         kernel: args.kernel.clone(),
         machine: Machine::new(args.nodes.parse()?, vm::MEMORY_MIB, true)?,
-        command: Vec::new(),
+        task: Task::Script(String::new()),
         time_limit: Some(args.timeout),
         keep_console: false,
     };
-    let finished = session::run(&job, &[], &programs(args), &Interrupt::watch()?, |_| {})?;
+    let finished = session::run(&job, &[], &programs(args), &Interrupt::watch()?, |_| Ok(()))?;
     let rounds = rounds(&finished.parts, args.rounds)
         .inspect_err(|_| eprint!("{}", what_was_printed(&finished.parts)))?;
-    let report = Report::new(args, &finished.kernel_version, rounds)?;
+    let report = Report::new(args, &finished, rounds)?;
     print!("{report}");
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report).context("writing JSON")?;

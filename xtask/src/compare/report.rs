@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::CompareArgs;
+use crate::vm::session::Finished;
+
 use super::figures::{Comparison, Figures, Spread, compare};
 
 /// What instruction time leaves out, said in every report.
@@ -21,6 +23,8 @@ pub(super) struct Report {
     b: String,
     kernel: String,
     nodes: String,
+    /// Why guests died before the one that this is about.
+    deaths: Vec<String>,
     limits: &'static str,
     comparisons: Vec<Comparison>,
     rounds: Vec<Round>,
@@ -35,7 +39,7 @@ struct Round {
 impl Report {
     pub(super) fn new(
         args: &CompareArgs,
-        kernel: &str,
+        finished: &Finished,
         rounds: Vec<(Figures, Figures)>,
     ) -> Result<Self> {
         let comparisons = compare(&rounds);
@@ -43,7 +47,8 @@ impl Report {
         Ok(Self {
             a: args.first.clone(),
             b: args.second.clone(),
-            kernel: kernel.to_owned(),
+            kernel: finished.kernel_version.clone(),
+            deaths: finished.deaths.clone(),
             nodes: args.nodes.clone(),
             limits: LIMITS,
             comparisons,
@@ -63,6 +68,9 @@ impl fmt::Display for Report {
             self.a,
             self.b
         )?;
+        for death in &self.deaths {
+            writeln!(formatter, "a guest was started again: {death}")?;
+        }
         writeln!(
             formatter,
             "{:<24} {:>34} {:>34} {:>22}  VERDICT",

@@ -52,13 +52,15 @@ pub(super) fn verifier(tally: &mut Tally) {
     }
     println!("\n=== {name}");
     let outcome = match verify::check() {
-        Ok(differences) => {
+        Ok((differences, mut remarks)) => {
             for line in &differences {
                 println!("{line}");
             }
-            let remark = format!("{} figures differ: cargo xtask verify", differences.len());
-            let passed = differences.is_empty();
-            Outcome::check(name, passed, if passed { String::new() } else { remark })
+            if !differences.is_empty() {
+                let count = differences.len();
+                remarks.push(format!("{count} figures differ: cargo xtask verify"));
+            }
+            Outcome::check(name, differences.is_empty(), remarks.join(", "))
         }
         Err(error) => {
             println!("{error:#}");

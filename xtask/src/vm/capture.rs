@@ -15,15 +15,17 @@ pub(crate) struct Captured {
     pub(crate) stdout: String,
     /// What `uname -r` says in the guest.
     pub(crate) kernel_version: String,
+    /// Why guests died before this one, one for each that did.
+    pub(crate) deaths: Vec<String>,
 }
 
 /// Runs a command in a guest to its end.
 pub(crate) fn capture(job: &Job) -> Result<Captured> {
     let run = Run::prepare(job, Mode::Streams)?;
-    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let mut bytes = Arc::default();
     let ran = run.to_end(&Interrupt::watch()?, || {
         // What a guest printed that died is not the command's output.
-        bytes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        bytes = Arc::default();
         Output::Streams {
             end_marker: run.end_marker(),
             stdout: Box::new(Shared(Arc::clone(&bytes))),
@@ -40,6 +42,7 @@ pub(crate) fn capture(job: &Job) -> Result<Captured> {
         exit_code,
         stdout: String::from_utf8_lossy(&bytes).into_owned(),
         kernel_version: run.kernel_version().to_owned(),
+        deaths: ran.deaths,
     })
 }
 

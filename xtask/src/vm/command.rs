@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::run::Task;
+
 /// Variables that mean the same in the guest, since it has the host's files.
 const SHARED: [&str; 15] = [
     "CARGO_HOME",
@@ -66,11 +68,11 @@ fn is_name_byte(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
-/// A script that becomes `command` in `directory` with just these variables.
+/// A script that does the task in `directory` with just these variables.
 pub(super) fn script(
     environment: &[(OsString, OsString)],
     directory: &Path,
-    command: &[OsString],
+    task: &Task,
 ) -> Vec<u8> {
     let mut script = Vec::new();
     for (name, value) in environment {
@@ -82,12 +84,18 @@ pub(super) fn script(
     }
     script.extend_from_slice(b"cd -- ");
     quote(directory.as_os_str(), &mut script);
-    script.extend_from_slice(b" || exit 126\nunset OLDPWD\nexec");
-    for word in command {
-        script.push(b' ');
-        quote(word, &mut script);
+    script.extend_from_slice(b" || exit 126\nunset OLDPWD\n");
+    match task {
+        Task::Command(words) => {
+            script.extend_from_slice(b"exec");
+            for word in words {
+                script.push(b' ');
+                quote(word, &mut script);
+            }
+            script.push(b'\n');
+        }
+        Task::Script(text) => script.extend_from_slice(text.as_bytes()),
     }
-    script.push(b'\n');
     script
 }
 
@@ -115,7 +123,8 @@ mod tests {
         let environment = [("VALUE".into(), bytes.clone())];
         let print = r#"printf %s%s "$1" "$VALUE""#.into();
         let command = ["sh".into(), "-c".into(), print, "sh".into(), bytes.clone()];
-        let script = script(&environment, Path::new("/"), &command);
+        let task = Task::Command(command.into());
+        let script = script(&environment, Path::new("/"), &task);
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         std::fs::write(file.path(), script).expect("the script can be written");
         let output = Command::new("sh")

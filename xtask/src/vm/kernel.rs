@@ -54,27 +54,26 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel at `path`. Where its modules have no index, `index(root, version)` makes it.
-    pub(super) fn at(path: &Path, index: impl Fn(&Path, &str) -> Result<()>) -> Result<Self> {
+    /// The kernel at `path`. Where its modules have no index, `index(modules, version)` makes one
+    /// and returns the directory that has it.
+    pub(super) fn at(path: &Path, index: impl Fn(&Path, &str) -> Result<PathBuf>) -> Result<Self> {
         let path = path
             .canonicalize()
             .with_context(|| format!("kernel {}", path.display()))?;
         let (image, roots) = if path.is_dir() {
             (image_in(&path)?, vec![path])
         } else {
-            let beside = path.ancestors().nth(2).map(Path::to_owned);
-            (
-                path,
-                beside.into_iter().chain([PathBuf::from("/")]).collect(),
-            )
+            // A package's, wherever it was unpacked, or the machine's own.
+            let around = path.ancestors().skip(1).map(Path::to_owned).collect();
+            (path, around)
         };
         let bytes = fs::read(&image).with_context(|| format!("reading {}", image.display()))?;
         let version = image::version(&bytes)
             .with_context(|| format!("{} is not a Linux bzImage", image.display()))?;
-        let (root, modules) = modules_in(&roots, &version)
+        let (root, mut modules) = modules_in(&roots, &version)
             .with_context(|| format!("no modules of {version} beside {}", image.display()))?;
         if !modules.join("modules.dep").exists() {
-            index(&root, &version)?;
+            modules = index(&modules, &version)?;
         }
         let unpacked = root.join(unpacked_image(&version));
         let image = if unpacked.exists() { unpacked } else { image };
@@ -98,28 +97,46 @@ fn unpacked_image(version: &str) -> String {
     format!("boot/unpacked-{version}")
 }
 
+/// The one kernel of an unpacked package: Debian's are in `boot`, from Linux 7 on with the modules.
 fn image_in(root: &Path) -> Result<PathBuf> {
-    let boot = root.join("boot");
-    let entries = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;
-    let mut images: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"))
-        .map(|entry| entry.path())
+    let mut images: Vec<PathBuf> = entries(&root.join("boot"))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with("vmlinuz-")
+        })
         .collect();
+    for place in MODULE_PLACES {
+        let beside_modules = entries(&root.join(place)).map(|path| path.join("vmlinuz"));
+        images.extend(beside_modules.filter(|path| path.is_file()));
+    }
+    // `lib` may lead to `usr/lib`.
+    let mut images: Vec<PathBuf> = images
+        .iter()
+        .filter_map(|it| it.canonicalize().ok())
+        .collect();
+    images.sort();
+    images.dedup();
     ensure!(
         images.len() == 1,
-        "{} holds {} kernels, not one",
-        boot.display(),
+        "{} holds {} kernels, not one (boot/vmlinuz-VERSION or lib/modules/VERSION/vmlinuz)",
+        root.display(),
         images.len()
     );
     Ok(images.remove(0))
 }
 
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(Result::ok).map(|entry| entry.path())
+}
+
+/// Where packages have modules.
+const MODULE_PLACES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
+
 /// The modules of `version`, below the first of `roots` that has them.
 fn modules_in(roots: &[PathBuf], version: &str) -> Option<(PathBuf, PathBuf)> {
     roots.iter().find_map(|root| {
-        let places = ["lib/modules", "usr/lib/modules"];
-        let modules = places.iter().map(|place| root.join(place).join(version));
+        let modules = MODULE_PLACES.map(|place| root.join(place).join(version));
         let found = modules.into_iter().find(|modules| modules.is_dir())?;
         Some((root.clone(), found))
     })
@@ -136,5 +153,18 @@ mod tests {
             "./vmlinuz".parse(),
             Ok(Choice::Path(PathBuf::from("./vmlinuz")))
         );
+    }
+
+    #[test]
+    fn the_one_kernel_of_a_package_is_found_in_both_layouts() {
+        for place in ["boot/vmlinuz-7.3.4", "usr/lib/modules/7.3.4/vmlinuz"] {
+            let root = tempfile::tempdir().expect("a directory can be made");
+            let image = root.path().join(place);
+            fs::create_dir_all(image.parent().expect("it has one")).expect("it can be made");
+            assert!(image_in(root.path()).is_err(), "there is none yet");
+            fs::write(&image, "").expect("it can be written");
+            let image = image.canonicalize().expect("it is there");
+            assert_eq!(image_in(root.path()).expect("there is one"), image);
+        }
     }
 }

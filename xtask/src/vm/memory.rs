@@ -18,7 +18,7 @@ pub(super) fn check(guest_mib: u32) -> Result<()> {
     ensure!(
         available_mib >= wanted_mib,
         "a guest with {guest_mib} MiB of memory takes {wanted_mib} MiB of this machine's, of which \
-         {available_mib} MiB are available: end something, or give the guest less with --memory"
+         {available_mib} MiB are available: end something, or let `cargo xtask vm` give the guest less by --memory"
     );
     Ok(())
 }

@@ -29,16 +29,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 pub(crate) use self::capture::capture;
 use self::guest::Output;
 pub(crate) use self::interrupt::Interrupt;
 pub(crate) use self::kernel::Choice;
-use self::matrix::Request;
+use self::matrix::{Counts, Request};
 pub(crate) use self::qemu::Machine;
-pub(crate) use self::run::Job;
 use self::run::{End, Mode, Run};
+pub(crate) use self::run::{Job, Task};
 
 /// What `timeout` and `env` use for a failure of their own, which no usual command returns.
 const GUEST_FAILED: u8 = 125;
@@ -77,7 +77,7 @@ pub(crate) struct VmArgs {
     kernel: Option<Choice>,
 
     /// NUMA nodes, each with two CPUs and an equal share of the memory [default: 1; with --test 2,
-    /// and 4 too on 6.12].
+    /// and without --kernel 4 too, on 6.12].
     #[arg(long, value_parser = ["1", "2", "4"])]
     nodes: Option<String>,
 
@@ -139,11 +139,11 @@ impl VmArgs {
         Ok(Job {
             kernel: self.kernel.clone().unwrap_or(Choice::Linux6_1),
             machine: Machine::new(self.nodes().unwrap_or(1), self.memory, self.icount)?,
-            command: if self.command.is_empty() {
+            task: Task::Command(if self.command.is_empty() {
                 vec![env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())]
             } else {
                 self.command.clone()
-            },
+            }),
             time_limit: self.timeout.or((!self.shell).then_some(TIME_LIMIT)),
             keep_console: self.keep,
         })
@@ -203,9 +203,19 @@ fn run_tests(args: &VmArgs, filter: &str) -> Result<ExitCode> {
     for report in &reports {
         println!("{}: {}", report.title(), report.remark());
     }
-    let failed: u32 = reports.iter().map(|report| report.counts().failed).sum();
-    println!("{failed} failed in {} guests", reports.len());
-    Ok(if failed == 0 {
+    let sum = matrix::sum(&reports);
+    println!(
+        "{} passed, {} failed, {} skipped in {} guests",
+        sum.passed,
+        sum.failed,
+        sum.skipped,
+        reports.len()
+    );
+    ensure!(
+        sum != Counts::default(),
+        "there is no test whose name contains `{filter}`"
+    );
+    Ok(if sum.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -22,7 +22,7 @@ pub(super) struct Module {
     pub(super) content: Vec<u8>,
 }
 
-/// The needed modules and what they depend on, dependencies first. `busybox` unpacks them.
+/// The needed modules and what they depend on, dependencies first. `busybox` unpacks them, or the machine's zstd.
 pub(super) fn needed(directory: &Path, busybox: &Path) -> Result<Vec<Module>> {
     let read = |name: &str| {
         let path = directory.join(name);
@@ -41,23 +41,20 @@ fn load(path: &Path, busybox: &Path) -> Result<Module> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let applet = match file.rsplit('.').next() {
+    let unpack = match file.rsplit('.').next() {
         Some("ko") => None,
-        Some("xz") => Some("xzcat"),
-        Some("gz") => Some("zcat"),
-        _ => bail!(
-            "{} is compressed in a way busybox can't undo",
-            path.display()
-        ),
+        Some("xz") => Some(command(busybox, &["xzcat"])),
+        Some("gz") => Some(command(busybox, &["zcat"])),
+        Some("zst") => Some(command(Path::new("zstd"), &["-dcq"])),
+        _ => bail!("{} is compressed in an unknown way", path.display()),
     };
-    let content = match applet {
+    let content = match unpack {
         None => fs::read(path).with_context(|| format!("reading {}", path.display()))?,
-        Some(applet) => {
-            let mut unpack = Command::new(busybox);
-            unpack.arg(applet).arg(path).stderr(Stdio::inherit());
+        Some(mut unpack) => {
+            unpack.arg(path).stderr(Stdio::inherit());
             let output = unpack
                 .output()
-                .with_context(|| format!("starting {unpack:?}"))?;
+                .with_context(|| format!("starting {unpack:?} (install zstd for .zst modules)"))?;
             ensure!(output.status.success(), "{unpack:?} failed");
             output.stdout
         }
@@ -66,6 +63,12 @@ fn load(path: &Path, busybox: &Path) -> Result<Module> {
         name: format!("{}.ko", module_name(&file)),
         content,
     })
+}
+
+fn command(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
 }
 
 /// The files of `modules` and their dependencies, each after those it needs, as `modules.dep`

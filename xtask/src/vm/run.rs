@@ -26,11 +26,19 @@ const ATTEMPTS: u32 = 2;
 pub(crate) struct Job {
     pub(crate) kernel: Choice,
     pub(crate) machine: Machine,
-    /// The command and its arguments.
-    pub(crate) command: Vec<OsString>,
+    pub(crate) task: Task,
     /// How long boot and command may take; for ever if not said.
     pub(crate) time_limit: Option<Duration>,
     pub(crate) keep_console: bool,
+}
+
+/// What runs in a guest.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// A command and its arguments.
+    Command(Vec<OsString>),
+    /// A script for `sh`, of any length.
+    Script(String),
 }
 
 /// How a run ended.
@@ -92,7 +100,7 @@ impl Run {
         let initramfs = scratch.path().join("initramfs");
         let directory = env::current_dir().context("asking for the working directory")?;
         let program = Program {
-            script: &command::script(&command::environment(), &directory, &job.command),
+            script: &command::script(&command::environment(), &directory, &job.task),
             settings: &settings(&kernel, mode, &end_marker),
         };
         fs::write(&initramfs, initramfs::build(&kernel, &busybox, &program)?)
@@ -137,7 +145,7 @@ impl Run {
                     let death = death.to_string();
                     eprintln!("xtask vm: guest {attempt} of {ATTEMPTS} died: {death}");
                     eprint!("{}", console::excerpt(&console::read(&log)));
-                    announce_console(&log, attempt)?;
+                    announce_console(&log)?;
                     deaths.push(death);
                     if deaths.len() < ATTEMPTS as usize {
                         eprintln!("xtask vm: RETRY: starting the command again in a new guest");
@@ -147,7 +155,7 @@ impl Run {
                 }
             };
             if self.keep_console && end != End::Died {
-                announce_console(&log, attempt)?;
+                announce_console(&log)?;
             }
             let console = console::read(&log);
             return Ok(Ran {
@@ -167,8 +175,8 @@ impl Run {
     }
 }
 
-fn announce_console(log: &Path, attempt: usize) -> Result<()> {
-    let kept = console::keep(log, attempt)?;
+fn announce_console(log: &Path) -> Result<()> {
+    let kept = console::keep(log)?;
     eprintln!("xtask vm: the console is kept in {}", kept.display());
     Ok(())
 }

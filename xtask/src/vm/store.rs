@@ -3,7 +3,8 @@
 use std::cell::OnceCell;
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,7 +38,9 @@ impl Store {
     /// The kernel asked for, with the index of its modules.
     pub(super) fn kernel(&self, choice: &Choice) -> Result<Kernel> {
         let (series, wanted) = match choice {
-            Choice::Path(path) => return Kernel::at(path, |root, ver| self.index(root, ver)),
+            Choice::Path(path) => {
+                return Kernel::at(path, |modules, ver| self.indexed(modules, ver));
+            }
             Choice::Linux6_1 => ("6.1", "linux-image-6.1."),
             Choice::Linux6_12 => ("6.12", "linux-image-6.12."),
         };
@@ -49,7 +52,10 @@ impl Store {
                 let newest = packages.last();
                 let package = newest.with_context(|| format!("no package {wanted}*-amd64"))?;
                 self.apt()?.unpack(package, root)?;
-                let kernel = Kernel::at(root, |root, version| self.index(root, version))?;
+                let kernel = Kernel::at(root, |modules, version| {
+                    self.index(root, version)?;
+                    Ok(modules.to_owned())
+                })?;
                 kernel.unpack_image(root).unwrap_or_else(|reason| {
                     announce(&format!("boots will take some seconds longer: {reason:#}"));
                 });
@@ -120,6 +126,29 @@ impl Store {
             ));
             Ok(installed)
         })
+    }
+
+    /// A directory with the modules in `modules` and an index of them: those are somebody's own, so
+    /// the index is made in the cache.
+    fn indexed(&self, modules: &Path, version: &str) -> Result<PathBuf> {
+        let metadata =
+            fs::metadata(modules).with_context(|| format!("looking at {}", modules.display()))?;
+        let mut hasher = DefaultHasher::new();
+        (modules, metadata.mtime(), metadata.mtime_nsec()).hash(&mut hasher);
+        let name = format!("modules-{version}-{:016x}", hasher.finish());
+        let root = self.cache.entry(&name, |root| {
+            let folder = root.join("lib/modules").join(version);
+            fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+            let reading = || format!("reading {}", modules.display());
+            for entry in fs::read_dir(modules).with_context(reading)? {
+                let entry = entry.with_context(reading)?;
+                let link = folder.join(entry.file_name());
+                symlink(entry.path(), &link)
+                    .with_context(|| format!("making {}", link.display()))?;
+            }
+            self.index(root, version)
+        })?;
+        Ok(root.join("lib/modules").join(version))
     }
 
     /// Writes the module index (`modules.dep` and its binary form, which modprobe reads).

@@ -12,7 +12,7 @@ use crate::{
     ObserveError,
     probes::Probes,
     processes::{ROW_BYTES, ThreadRow},
-    verifier::{LOG_STATISTICS, ProgramBill, bill_from},
+    verifier::{LOG_REASON, LOG_STATISTICS, ProgramBill, bill_from},
 };
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/threads.o"));
@@ -73,16 +73,19 @@ impl TaskIterator {
 
 /// What the verifier makes of the two programs.
 pub(crate) fn bills(probes: &Probes) -> Result<Vec<ProgramBill>, ObserveError> {
-    let mut open = open_object(probes, 0, true)?;
-    for mut program in open.progs_mut() {
-        program.set_log_level(LOG_STATISTICS);
-    }
-    keep_libbpf_log();
-    let object = open.load();
-    let log = std::mem::take(&mut *KEPT_LOG.lock().unwrap_or_else(PoisonError::into_inner));
-    log_libbpf();
-    let object = object
-        .map_err(|error| ObserveError::refused("the task iterator", format!("{error:#}\n{log}")))?;
+    let (object, log) = load_with_log(probes, LOG_STATISTICS)?;
+    let object = match object {
+        Ok(object) => object,
+        Err(error) => {
+            // Once more, for the way to the refusal.
+            let (_, log) = load_with_log(probes, LOG_STATISTICS | LOG_REASON)?;
+            return Err(ObserveError::Unverified {
+                program: "the task iterator".to_owned(),
+                reason: std::io::Error::other(format!("{error:#}")),
+                log,
+            });
+        }
+    };
     let bill = |program: libbpf_rs::Program<'_>| {
         let name = program.name().to_string_lossy().into_owned();
         let begin = format!("prog '{name}': -- BEGIN PROG LOAD LOG --");
@@ -91,6 +94,22 @@ pub(crate) fn bills(probes: &Probes) -> Result<Vec<ProgramBill>, ObserveError> {
         bill_from(&name, log.unwrap_or_default(), &program)
     };
     object.progs().map(bill).collect()
+}
+
+/// Loads the object, and returns what came of it with all that libbpf wrote meanwhile.
+fn load_with_log(
+    probes: &Probes,
+    log_level: u32,
+) -> Result<(libbpf_rs::Result<Object>, String), ObserveError> {
+    let mut open = open_object(probes, 0, true)?;
+    for mut program in open.progs_mut() {
+        program.set_log_level(log_level);
+    }
+    keep_libbpf_log();
+    let object = open.load();
+    let log = std::mem::take(&mut *KEPT_LOG.lock().unwrap_or_else(PoisonError::into_inner));
+    log_libbpf();
+    Ok((object, log))
 }
 
 /// The object with its settings and the maps that it shares, ready to be loaded.

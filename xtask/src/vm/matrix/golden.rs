@@ -1,6 +1,6 @@
 //! Golden files that only a guest can write: it sees the host's files, but can't change them.
 //!
-//! A test that is asked to (`HOSTLER_BLESS`) prints the whole file between two lines instead of
+//! A test that is asked to (`HOSTLER_BLESS=1`) prints the whole file between two lines instead of
 //! comparing it; the file is written here.
 
 use std::fs;
@@ -21,11 +21,15 @@ pub(super) fn write(root: &Path, part: &Part) -> Result<Vec<String>> {
     let mut written = Vec::new();
     let mut lines = part.lines.iter();
     while let Some(path) = next_path(&mut lines) {
-        let content: Vec<&str> = lines
-            .by_ref()
-            .map(|line| &*line.text)
-            .take_while(|text| *text != END)
-            .collect();
+        let mut content = Vec::new();
+        loop {
+            let line = lines.next();
+            let line = line.with_context(|| format!("the guest ended within {path}"))?;
+            if line.text == END {
+                break;
+            }
+            content.push(line.text.as_str());
+        }
         let is_ours = Path::new(path)
             .components()
             .enumerate()
@@ -80,6 +84,14 @@ mod tests {
         assert_eq!(written, ["tests/vm/a.txt"]);
         let text = fs::read_to_string(root.path().join("tests/vm/a.txt"));
         assert_eq!(text.expect("it is there"), "one\n\n");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_not_written() {
+        let root = tempfile::tempdir().expect("a directory can be made");
+        let lines = ["golden file begins: tests/vm/a.txt", "one"];
+        assert!(write(root.path(), &part(&lines)).is_err());
+        assert!(!root.path().join("tests").exists());
     }
 
     #[test]

@@ -9,17 +9,18 @@ mod programs;
 mod report;
 mod trials;
 
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use self::report::Suite;
-pub(crate) use self::report::{GuestReport, write};
+pub(crate) use self::report::{Counts, GuestReport, sum, write};
 use super::console;
 use super::interrupt::Interrupt;
 use super::kernel::Choice;
 use super::qemu::Machine;
-use super::run::Job;
+use super::run::{Job, Task};
 use super::session::{self, Part, Program};
 use crate::workspace;
 
@@ -69,7 +70,9 @@ pub(crate) fn run(request: &Request) -> Result<Vec<GuestReport>> {
     let mut reports = Vec::new();
     for (kernel, nodes) in &guests {
         println!("\n=== guest {kernel}, {nodes} nodes");
-        let report = run_guest(request, kernel, *nodes, &programs, &interrupt)?;
+        // One guest that can't be run must not hide what the others came to.
+        let report = run_guest(request, kernel, *nodes, &programs, &interrupt)
+            .unwrap_or_else(|error| GuestReport::of_error(kernel.to_string(), *nodes, &error));
         print!("{}{}", report.skips(), report.failures());
         let counts = report.counts();
         println!(
@@ -80,6 +83,9 @@ pub(crate) fn run(request: &Request) -> Result<Vec<GuestReport>> {
             report.remark()
         );
         reports.push(report);
+        if interrupt.signal().is_some() {
+            break;
+        }
     }
     Ok(reports)
 }
@@ -95,13 +101,18 @@ fn run_guest(
     let job = Job {
         kernel: kernel.clone(),
         machine: Machine::new(nodes, request.memory_mib, false)?,
-        command: Vec::new(),
+        task: Task::Script(String::new()),
         time_limit: Some(request.time_limit.unwrap_or(TIME_LIMIT)),
         keep_console: request.keep_console,
     };
-    let bless = [(golden::BLESS, "1")];
-    let variables = if request.bless { &bless[..] } else { &[] };
-    let finished = session::run(&job, variables, programs, interrupt, show)?;
+    let nodes_text = nodes.to_string();
+    let variables = [
+        // Said in any case: what is set around us must not get into the guest.
+        (golden::BLESS, if request.bless { "1" } else { "0" }),
+        // What was asked for, so that a guest of another shape is found out.
+        ("HOSTLER_GUEST_NODES", &nodes_text),
+    ];
+    let finished = session::run(&job, &variables, programs, interrupt, show)?;
     for part in finished.parts.iter().filter(|_| request.bless) {
         for path in golden::write(workspace::root(), part)? {
             println!("written: {path}");
@@ -141,11 +152,11 @@ fn suites(programs: &[Program], parts: &[Part]) -> Vec<Suite> {
 }
 
 /// Shows each test as it ends. What tests print is shown of those that fail, at the end.
-fn show(line: &str) {
+fn show(line: &str) -> io::Result<()> {
     match trials::Event::parse(line) {
         Some(event) if event.what != "started" => {
-            println!("test {:<76} {}", event.name, event.what);
+            writeln!(io::stdout(), "test {:<76} {}", event.name, event.what)
         }
-        _ => {}
+        _ => Ok(()),
     }
 }

@@ -46,6 +46,30 @@ pub(crate) struct Counts {
 }
 
 impl GuestReport {
+    /// Of a guest that could not be run.
+    pub(super) fn of_error(kernel: String, nodes: u32, error: &anyhow::Error) -> Self {
+        let failure = Trial {
+            name: "the guest".to_owned(),
+            outcome: Outcome::Failed,
+            seconds: 0.0,
+            output: format!("{error:#}\n"),
+        };
+        Self {
+            kernel,
+            version: "that did not run".to_owned(),
+            nodes,
+            seconds: 0.0,
+            boots: 0,
+            deaths: Vec::new(),
+            kernel_damage: Vec::new(),
+            console: String::new(),
+            suites: vec![Suite {
+                name: "guest".to_owned(),
+                tests: vec![failure],
+            }],
+        }
+    }
+
     pub(crate) fn title(&self) -> String {
         format!("guest {}, {} nodes", self.kernel, self.nodes)
     }
@@ -108,6 +132,17 @@ impl GuestReport {
     }
 }
 
+/// The counts of all guests.
+pub(crate) fn sum(guests: &[GuestReport]) -> Counts {
+    let mut sum = Counts::default();
+    for guest in guests.iter().map(GuestReport::counts) {
+        sum.passed += guest.passed;
+        sum.failed += guest.failed;
+        sum.skipped += guest.skipped;
+    }
+    sum
+}
+
 /// Writes the summary for machines.
 pub(crate) fn write(guests: &[GuestReport], path: &Path) -> Result<()> {
     #[derive(Serialize)]
@@ -115,13 +150,10 @@ pub(crate) fn write(guests: &[GuestReport], path: &Path) -> Result<()> {
         counts: Counts,
         guests: &'a [GuestReport],
     }
-    let mut counts = Counts::default();
-    for guest in guests.iter().map(GuestReport::counts) {
-        counts.passed += guest.passed;
-        counts.failed += guest.failed;
-        counts.skipped += guest.skipped;
-    }
-    let summary = Summary { counts, guests };
+    let summary = Summary {
+        counts: sum(guests),
+        guests,
+    };
     let json = serde_json::to_string_pretty(&summary).context("writing JSON")?;
     fs::write(path, json + "\n").with_context(|| format!("writing {}", path.display()))
 }

@@ -5,7 +5,6 @@
 
 mod output;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +16,7 @@ use self::output::{Lines, Session};
 use super::command::quote;
 use super::guest::Output;
 use super::interrupt::Interrupt;
-use super::run::{End, Job, Mode, Run, random_marker};
+use super::run::{End, Job, Mode, Run, Task, random_marker};
 
 /// A program to run, with its arguments.
 #[derive(Clone, Debug)]
@@ -43,22 +42,20 @@ pub(crate) struct Finished {
 }
 
 /// Runs the programs in turn in one guest, whatever becomes of each, with these variables beside
-/// the usual ones. The job's command is not used. `watch` sees each line as it comes.
+/// the usual ones. The job's task is not used. `watch` sees each line as it comes.
 pub(crate) fn run(
     job: &Job,
     variables: &[(&str, &str)],
     programs: &[Program],
     interrupt: &Interrupt,
-    watch: fn(&str),
+    watch: fn(&str) -> io::Result<()>,
 ) -> Result<Finished> {
     let marker = random_marker("program");
     let exports = variables.iter();
     let exports = exports.map(|(name, value)| format!("export {name}='{value}'\n"));
     let exports: Vec<String> = exports.collect();
-    let script = exports.concat() + &script_of(programs, &marker);
-    let words = ["sh", "-c", &script].map(OsString::from);
     let job = Job {
-        command: words.into(),
+        task: Task::Script(exports.concat() + &script_of(programs, &marker)),
         ..job.clone()
     };
     let run = Run::prepare(&job, Mode::Streams)?;
@@ -73,8 +70,10 @@ pub(crate) fn run(
         last = Some(session);
         output
     })?;
-    if let End::Interrupted(signal) = ran.end {
-        bail!("signal {signal} asked to stop");
+    match ran.end {
+        End::Interrupted(signal) => bail!("signal {signal} asked to stop"),
+        End::Exited(code) if code != 0 => bail!("the guest's shell failed (exit code {code})"),
+        End::Exited(_) | End::Died => {}
     }
     let parts = |session: Arc<Mutex<Session>>| {
         // Of a guest that died, a stream's thread may still hold its end.
@@ -134,7 +133,7 @@ mod tests {
             .args(["-c", &script_of(&programs, "<mark>")])
             .output()
             .expect("sh runs");
-        let session = Arc::new(Mutex::new(Session::new("<mark>".to_owned(), |_| {})));
+        let session = Arc::new(Mutex::new(Session::new("<mark>".to_owned(), |_| Ok(()))));
         let mut lines = Lines::of(&session);
         // However the bytes are cut.
         for chunk in output.stdout.chunks(5) {

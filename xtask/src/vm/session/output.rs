@@ -25,16 +25,16 @@ pub(super) struct Session {
     marker: String,
     start: Instant,
     parts: Vec<Part>,
-    watch: Box<dyn FnMut(&str) + Send>,
+    watch: fn(&str) -> io::Result<()>,
 }
 
 impl Session {
-    pub(super) fn new(marker: String, watch: impl FnMut(&str) + Send + 'static) -> Self {
+    pub(super) fn new(marker: String, watch: fn(&str) -> io::Result<()>) -> Self {
         Self {
             marker,
             start: Instant::now(),
             parts: Vec::new(),
-            watch: Box::new(watch),
+            watch,
         }
     }
 
@@ -43,12 +43,13 @@ impl Session {
         std::mem::take(&mut self.parts)
     }
 
-    fn take(&mut self, line: &str) {
+    /// Fails if nobody looks any more.
+    fn take(&mut self, line: &str) -> io::Result<()> {
         let Some((before, word)) = line.split_once(&self.marker) else {
             return self.keep(line);
         };
         if !before.is_empty() {
-            self.keep(before);
+            self.keep(before)?;
         }
         match word.trim().split_once(' ') {
             Some(("begin", name)) => self.parts.push(Part {
@@ -62,10 +63,10 @@ impl Session {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn keep(&mut self, text: &str) {
-        (self.watch)(text);
+    fn keep(&mut self, text: &str) -> io::Result<()> {
         let line = Line {
             at: self.start.elapsed(),
             text: text.to_owned(),
@@ -74,6 +75,7 @@ impl Session {
             Some(part) if part.exit_code.is_none() => part.lines.push(line),
             _ => {}
         }
+        (self.watch)(text)
     }
 }
 
@@ -91,10 +93,10 @@ impl Lines {
         }
     }
 
-    fn hand_over(&mut self, line: &[u8]) {
+    fn hand_over(&mut self, line: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(line);
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        session.take(text.trim_end_matches(['\n', '\r']));
+        session.take(text.trim_end_matches(['\n', '\r']))
     }
 }
 
@@ -103,7 +105,7 @@ impl Write for Lines {
         self.pending.extend_from_slice(bytes);
         while let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.hand_over(&line);
+            self.hand_over(&line)?;
         }
         Ok(bytes.len())
     }
@@ -117,7 +119,8 @@ impl Drop for Lines {
     fn drop(&mut self) {
         let rest = std::mem::take(&mut self.pending);
         if !rest.is_empty() {
-            self.hand_over(&rest);
+            // At the end there is nobody left to tell.
+            let _unseen = self.hand_over(&rest);
         }
     }
 }
@@ -128,9 +131,10 @@ mod tests {
 
     #[test]
     fn a_program_that_the_guest_did_not_see_the_end_of_has_no_exit_code() {
-        let mut session = Session::new("<mark>".to_owned(), |_| {});
-        session.take("<mark> begin first");
-        session.take("half");
+        let mut session = Session::new("<mark>".to_owned(), |_| Ok(()));
+        for line in ["<mark> begin first", "half"] {
+            session.take(line).expect("nobody looks");
+        }
         assert_eq!(session.take_parts()[0].exit_code, None);
     }
 }
