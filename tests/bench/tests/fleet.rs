@@ -1,0 +1,213 @@
+//! The fleet on a real kernel: what it tells of itself, and what it leaves.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Trial};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+const FLEET: &str = env!("CARGO_BIN_EXE_hostler-fleet");
+
+const AGENTS: u64 = 20;
+
+/// How long anything may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+type Test = (&'static str, fn(&Path));
+
+const TESTS: [Test; 4] = [
+    (
+        "a_fleet_tells_what_each_agent_did",
+        a_fleet_tells_what_each_agent_did,
+    ),
+    (
+        "the_same_seed_gives_the_same_turns_in_each_run",
+        the_same_seed_gives_the_same_turns_in_each_run,
+    ),
+    (
+        "nothing_is_left_of_a_fleet_that_is_interrupted",
+        nothing_is_left_of_a_fleet_that_is_interrupted,
+    ),
+    (
+        "agents_end_with_a_fleet_that_is_killed_and_the_next_one_removes_their_cgroups",
+        agents_end_with_a_fleet_that_is_killed_and_the_next_one_removes_their_cgroups,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let root = cgroup_root();
+    let mut trials = Vec::new();
+    for (name, run) in TESTS {
+        if let Err(reason) = &root {
+            eprintln!("skipped: {name}: {reason}");
+        }
+        let is_skipped = root.is_err();
+        let root = root.clone();
+        let trial = Trial::test(name, move || {
+            run(&root?);
+            Ok(())
+        });
+        trials.push(trial.with_ignored_flag(is_skipped));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Where the v2 hierarchy is, if cgroups can be made there.
+fn cgroup_root() -> Result<PathBuf, String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
+    let root = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&"cgroup2"))
+        .map(|fields| PathBuf::from(fields[1]))
+        .ok_or("no cgroup v2 hierarchy is mounted")?;
+    let probe = root.join(format!("hostler-probe-{}", std::process::id()));
+    fs::create_dir(&probe)
+        .and_then(|()| fs::remove_dir(&probe))
+        .map_err(|error| format!("cgroups can't be made: {error}"))?;
+    Ok(root)
+}
+
+fn start(words: &[&str]) -> Child {
+    Command::new(FLEET)
+        .args(["run", "--servers=2", "--mean-idle=200ms"])
+        .arg(format!("--agents={AGENTS}"))
+        .args(words)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the fleet can be started")
+}
+
+/// Waits until all agents are ready; returns the start in ns.
+fn start_ns(fleet: &mut Child) -> u64 {
+    let output = fleet.stdout.as_mut().expect("it is a pipe");
+    let mut line = String::new();
+    BufReader::new(output)
+        .read_line(&mut line)
+        .expect("it can be read");
+    let start = line
+        .strip_prefix("ready ")
+        .expect("it says when it is ready");
+    start.trim().parse().expect("a number")
+}
+
+/// Runs a fleet to its end; its start, and its truth.
+fn run(words: &[&str]) -> (u64, Vec<Value>) {
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = file.path().to_str().expect("its path is text");
+    let mut fleet = start(&[&["--duration=2s", "--truth", path], words].concat());
+    let start_ns = start_ns(&mut fleet);
+    assert!(fleet.wait().expect("it ends").success());
+    let truth = fs::read_to_string(path).expect("it was written");
+    let lines = truth
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    (start_ns, lines.collect())
+}
+
+fn of_kind<'a>(truth: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    truth.iter().filter(move |line| line["line"] == kind)
+}
+
+fn a_fleet_tells_what_each_agent_did(_root: &Path) {
+    let (_, truth) = run(&[]);
+    let agents: Vec<&Value> = of_kind(&truth, "agent").collect();
+    assert_eq!(agents.len() as u64, AGENTS);
+    let cgroups: BTreeSet<&str> = agents
+        .iter()
+        .filter_map(|it| it["cgroup"].as_str())
+        .collect();
+    assert_eq!(cgroups.len() as u64, AGENTS, "a cgroup for each");
+    for agent in &agents {
+        let turns = || of_kind(&truth, "turn").filter(|turn| turn["agent"] == agent["agent"]);
+        assert_eq!(agent["turns"], turns().count());
+        let computed: u64 = turns().filter_map(|turn| turn["compute_ns"].as_u64()).sum();
+        // The kernel counts in its own way what a thread's clock counts.
+        assert!(
+            agent["cpu_ns"].as_u64() >= Some(computed / 2),
+            "{agent} against {computed}"
+        );
+    }
+    let requests = of_kind(&truth, "turn").filter(|turn| turn["request"].is_object());
+    let asked: u64 = agents.iter().filter_map(|it| it["requests"].as_u64()).sum();
+    assert!(asked > 0);
+    assert_eq!(requests.count() as u64, asked);
+}
+
+fn the_same_seed_gives_the_same_turns_in_each_run(_root: &Path) {
+    let turns = |seed: &str| -> Vec<String> {
+        let (start_ns, truth) = run(&[seed]);
+        let turn = |turn: &Value| {
+            let at_ns = turn["at_ns"].as_u64().expect("a number") - start_ns;
+            let request = &turn["request"];
+            let sizes = [
+                &request["server"],
+                &request["sent_bytes"],
+                &request["received_bytes"],
+            ];
+            format!("{} {at_ns} {} {sizes:?}", turn["agent"], turn["pages"])
+        };
+        of_kind(&truth, "turn").map(turn).collect()
+    };
+    let first = turns("--seed=7");
+    assert!(first.len() > 50);
+    assert_eq!(first, turns("--seed=7"));
+    assert_ne!(first, turns("--seed=8"));
+}
+
+/// Processes and the folder of cgroups that are left of a fleet.
+fn left_of(fleet: u32, root: &Path) -> (usize, bool) {
+    let folder = root.join(format!("hostler-fleet-{fleet}"));
+    let members = |path: PathBuf| fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let inner = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let processes = inner
+        .map(|entry| members(entry.path()).lines().count())
+        .sum();
+    (processes, folder.exists())
+}
+
+fn nothing_is_left_of_a_fleet_that_is_interrupted(root: &Path) {
+    let mut fleet = start(&["--duration=60s"]);
+    start_ns(&mut fleet);
+    let pid = fleet.id();
+    assert!(
+        left_of(pid, root).0 as u64 > AGENTS,
+        "agents and servers run"
+    );
+    send(pid, Signal::SIGTERM);
+    assert!(!fleet.wait().expect("it ends").success());
+    assert_eq!(left_of(pid, root), (0, false));
+}
+
+fn agents_end_with_a_fleet_that_is_killed_and_the_next_one_removes_their_cgroups(root: &Path) {
+    let mut fleet = start(&["--duration=60s"]);
+    start_ns(&mut fleet);
+    let pid = fleet.id();
+    send(pid, Signal::SIGKILL);
+    fleet.wait().expect("it ends");
+    let give_up = Instant::now() + PATIENCE;
+    while left_of(pid, root).0 > 0 {
+        assert!(Instant::now() < give_up, "agents outlive their fleet");
+        thread::sleep(Duration::from_millis(20));
+    }
+    run(&[]);
+    assert_eq!(left_of(pid, root), (0, false));
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().expect("a process id"));
+    kill(pid, signal).expect("it runs");
+}
