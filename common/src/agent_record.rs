@@ -1,6 +1,8 @@
 //! What the kernel side has counted for one agent, cumulative since its slot was given.
 
-use crate::{block_io::BlockIo, ledger::Ledger, run_queue::RunQueue, shared::SharedU64};
+use crate::{
+    block_io::BlockIo, faults::Faults, ledger::Ledger, run_queue::RunQueue, shared::SharedU64,
+};
 
 /// A part of what one agent did, one element of the map `AGENTS`: that on some of the CPUs, see
 /// [`crate::slot::record_index`].
@@ -15,6 +17,8 @@ pub struct AgentRecord {
     pub run_queue: RunQueue,
     /// What the agent's threads read and wrote.
     pub block_io: BlockIo,
+    /// Page faults of the agent's threads.
+    pub faults: Faults,
     /// The agent's processes that the kernel ended because memory ran out.
     pub oom_kills: SharedU64,
 }

@@ -15,6 +15,7 @@ pub mod agent_record;
 pub mod block_io;
 pub mod clock;
 pub mod event;
+pub mod faults;
 pub mod histogram;
 pub mod interrupts;
 pub mod ledger;

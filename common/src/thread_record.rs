@@ -34,14 +34,23 @@ pub struct ThreadRecord {
     /// For how long its run queue had been throttled when it began to wait, see
     /// `ebpf/src/throttle.rs`.
     pub throttled_stamp: u32,
+    /// The sum of the four counts that follow. They only grow, so where the sum is still the same,
+    /// they are, and their cache line is left alone.
+    pub counts_sum: u64,
     /// The kernel's count of the bytes that the thread has read, as of its last switch-out.
     pub read_bytes: u64,
     /// Likewise of those that it has written.
     pub written_bytes: u64,
+    /// The kernel's count of the thread's minor faults, as of its last switch-out.
+    pub minor_faults: u64,
+    /// Likewise of its major ones.
+    pub major_faults: u64,
 }
 
-// With its head the kernel's storage makes 128 bytes of it, a slab's size: 8 more would take 192.
-const _: () = assert!(size_of::<ThreadRecord>() == 56);
+// With its head of 72 bytes it fits a slab of 192, which has room for 40 more. The first 56 bytes
+// share a cache line.
+const _: () = assert!(size_of::<ThreadRecord>() == 80);
+const _: () = assert!(core::mem::offset_of!(ThreadRecord, read_bytes) <= 56);
 
 impl ThreadRecord {
     /// The preemptor's slot, or [`NOBODY`].

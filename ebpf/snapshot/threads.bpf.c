@@ -77,6 +77,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct task_io_accounting ioac;
+	unsigned long min_flt, maj_flt;
 } CO_RE;
 
 struct seq_file;
@@ -92,7 +93,9 @@ struct thread_record {
 	u32 state;
 	u16 flags, preemptor;
 	u32 preemptor_tid, throttled_stamp;
+	u64 counts_sum;
 	u64 read_bytes, written_bytes;
+	u64 minor_faults, major_faults;
 };
 
 /* Of an agent's record only the first part is used here. */
@@ -293,6 +296,8 @@ static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cg
 		first.read_bytes = task->ioac.read_bytes;
 		first.written_bytes = task->ioac.write_bytes;
 	}
+	first.minor_faults = task->min_flt;
+	first.major_faults = task->maj_flt;
 	/* A stretch or a wait that began before the probes has no known length. */
 	first.flags |= FLAG_SINCE_UNKNOWN;
 	record = bpf_task_storage_get(&THREADS, task, &first, BPF_LOCAL_STORAGE_GET_F_CREATE);

@@ -2,20 +2,21 @@
 //!
 //! The kernel counts both for each thread anyway. Whatever has come to these counts while a thread
 //! was on a CPU is added to its agent when it leaves that, also for the last time; a thread that
-//! did nothing of the kind costs two loads and two comparisons.
+//! did nothing of the kind costs two loads.
 
 use hostler_common::{
     agent_record::AgentRecord, block_io::UNKNOWN_BYTES, thread_record::ThreadRecord,
 };
 
-use crate::{counter::add, offsets::Task};
+use crate::counter::add;
 
 /// Adds what the thread has read and written since it was last switched out.
 #[inline(always)]
-pub(crate) fn count_bytes(agent: &AgentRecord, thread: &mut ThreadRecord, task: Task) {
-    let Some((read_bytes, written_bytes)) = task.read_and_written_bytes() else {
-        return;
-    };
+pub(crate) fn count_bytes(
+    agent: &AgentRecord,
+    thread: &mut ThreadRecord,
+    (read_bytes, written_bytes): (u64, u64),
+) {
     if read_bytes != thread.read_bytes {
         if thread.read_bytes != UNKNOWN_BYTES {
             add(

@@ -22,6 +22,7 @@
 mod block_io;
 mod clock;
 mod counter;
+mod faults;
 mod interrupts;
 mod ledger;
 mod lifecycle;

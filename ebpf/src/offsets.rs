@@ -61,6 +61,10 @@ offsets! {
     TASK_READ_BYTES;
     /// `task_struct.ioac.write_bytes`, [`ABSENT`] likewise
     TASK_WRITTEN_BYTES;
+    /// `task_struct.min_flt`
+    TASK_MIN_FLT;
+    /// `task_struct.maj_flt`
+    TASK_MAJ_FLT;
     /// `task_struct.cgroups`
     TASK_CGROUPS;
     /// `css_set.dfl_cgrp`
@@ -161,6 +165,12 @@ impl Task {
         }
         let read_bytes = self.0.field(&TASK_READ_BYTES);
         Some((read_bytes, self.0.field(&TASK_WRITTEN_BYTES)))
+    }
+
+    /// Page faults that the thread has had: minor ones, and major ones.
+    #[inline(always)]
+    pub(crate) fn faults(self) -> (u64, u64) {
+        (self.0.field(&TASK_MIN_FLT), self.0.field(&TASK_MAJ_FLT))
     }
 
     /// Whether the kernel chose the process to be ended because memory ran out.

@@ -23,6 +23,7 @@ use crate::{
     block_io::count_bytes,
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
+    faults::count_faults,
     interrupts::{note_wake_up, or_interrupts},
     ledger::{change_state, enter, leave, move_time, replace_state},
     maps::{CPUS, LEASES, THREADS, count_loss},
@@ -196,7 +197,7 @@ fn switched_out(
 ) -> u32 {
     let task = switch.previous;
     count_run(agent, thread, switch);
-    count_bytes(agent, thread, task);
+    count_what_came(agent, thread, task);
     thread.set_preemptor_slot(preemptor);
     let to = state_after(task, switch);
     if to == state::WAITING_PREEMPTED {
@@ -204,6 +205,24 @@ fn switched_out(
     }
     throttle::note(thread, task, to);
     to
+}
+
+/// Adds the bytes and faults that have come to the kernel's counts of the thread.
+#[inline(always)]
+fn count_what_came(agent: &AgentRecord, thread: &mut ThreadRecord, task: Task) {
+    let (bytes, faults) = (task.read_and_written_bytes(), task.faults());
+    let (read, written) = bytes.unwrap_or_default();
+    let sum = read
+        .wrapping_add(written)
+        .wrapping_add(faults.0)
+        .wrapping_add(faults.1);
+    if sum != thread.counts_sum {
+        thread.counts_sum = sum;
+        if let Some(bytes) = bytes {
+            count_bytes(agent, thread, bytes);
+        }
+        count_faults(agent, thread, faults);
+    }
 }
 
 /// What a thread that leaves its CPU does from then on.

@@ -104,6 +104,16 @@ impl Storage {
             .open(&self.path)
     }
 
+    /// Whether it is a file rather than a device.
+    pub(crate) fn is_file(&self) -> bool {
+        self.is_file
+    }
+
+    /// Where there is room for other files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().expect("a file is in a folder")
+    }
+
     fn path(&self) -> &str {
         self.path.to_str().expect("its path is text")
     }

@@ -61,6 +61,11 @@ impl Host {
             Need::ChosenProcessIds => needs::chosen_process_ids(),
             Need::MemoryLimits => needs::controller(&self.cgroup_root, "memory"),
             Need::Storage => crate::block_io::Storage::find().err(),
+            Need::FileOnStorage => match crate::block_io::Storage::find() {
+                Ok(storage) if storage.is_file() => None,
+                Ok(_) => Some("files are in memory here".to_owned()),
+                Err(reason) => Some(reason),
+            },
             Need::MountNamespaces => {
                 let made = Command::new("unshare").args(["--mount", "true"]).status();
                 match made {

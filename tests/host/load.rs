@@ -56,6 +56,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("exec-by-thread") => exec_by_thread(number(1)),
         Some("wait-for-word") => wait_for_word(number(1)),
         Some("hog") => crate::oom::load(),
+        Some("faults") => return crate::faults::load(),
         Some("storage") => return crate::block_io::load(&words[1..]),
         _ => return ExitCode::FAILURE,
     }

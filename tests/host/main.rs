@@ -8,6 +8,7 @@ mod attribution;
 mod block_io;
 mod ends;
 mod explain;
+mod faults;
 mod host;
 mod identity;
 mod load;
@@ -42,6 +43,8 @@ enum Need {
     MountNamespaces,
     /// A file or device that can be read and written past the page cache, and that the kernel counts.
     Storage,
+    /// A file on storage, whose pages can be dropped from memory.
+    FileOnStorage,
     /// To limit the memory of cgroups of its own.
     MemoryLimits,
     /// The kernel's own account of how long each thread waited.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         identity::TESTS,
         ends::TESTS,
         explain::TESTS,
+        faults::TESTS,
         oom::TESTS,
         refusals::TESTS,
         waits::TESTS,

@@ -14,11 +14,11 @@ use std::{ffi::OsString, path::PathBuf};
 pub(crate) use agent_pattern::{AgentPattern, selects};
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
-use options::LEDGER_HELP;
 pub(crate) use options::{
-    AgentsArgs, By, Clock, ColorWhen, DoctorArgs, Format, GlobalArgs, GroupBy, LedgerArgs,
-    LiveArgs, RunqArgs, ThreadsFrom,
+    AgentsArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
+    LedgerArgs, LiveArgs, RunqArgs, ThreadsFrom,
 };
+use options::{FAULTS_HELP, LEDGER_HELP};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +37,8 @@ const TRACE_EXAMPLES: &str = "\
 Examples:
   hostler trace runq --duration 10s  how long each agent waited for a CPU
   hostler trace runq --by preemptor  who made whom wait, until Ctrl-C
-  hostler trace ledger --interval 5s where the time of each agent went";
+  hostler trace ledger --interval 5s where the time of each agent went
+  hostler trace faults --interval 1s page faults, minor and major";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -104,6 +105,9 @@ pub(crate) enum Command {
 pub(crate) enum TraceCommand {
     /// Measure how long each agent waits for a CPU
     Runq(RunqArgs),
+    /// Count the page faults of each agent
+    #[command(long_about = FAULTS_HELP)]
+    Faults(FaultsArgs),
     /// Measure where the time of each agent's threads goes
     #[command(long_about = LEDGER_HELP)]
     Ledger(LedgerArgs),
@@ -164,6 +168,7 @@ impl Command {
     fn contradiction(&self) -> Option<String> {
         match self {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
+            Self::Trace(TraceCommand::Faults(faults)) => faults.times.contradiction(),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.times.contradiction(),
             _ => None,
         }

@@ -3,6 +3,7 @@
 mod agents;
 mod doctor;
 mod explain;
+mod faults;
 mod ledger;
 mod live;
 mod pairs;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Some(By::Preemptor) => pairs::run(runq, global, stdout),
             None => runq::run(runq, global, stdout),
         },
+        Some(Command::Trace(TraceCommand::Faults(faults))) => faults::run(faults, global, stdout),
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),

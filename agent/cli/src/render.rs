@@ -4,6 +4,7 @@
 mod agents;
 mod doctor;
 mod explain;
+mod faults;
 mod foreign;
 mod histogram;
 mod ledger;
@@ -24,6 +25,7 @@ mod wrap;
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
 pub(crate) use doctor::{doctor_json, doctor_text};
 pub(crate) use explain::{explain_json, explain_text};
+pub(crate) use faults::{faults_csv, faults_json, faults_text};
 pub(crate) use foreign::printable;
 pub(crate) use ledger::{ledger_csv, ledger_json, ledger_text};
 pub(crate) use live::{LiveView, Screen, live};

@@ -3,6 +3,7 @@
 use hostler_common::slot::SlotLease;
 use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
+use hostler_decide::faults::FaultWindow;
 use hostler_decide::identity::Kind;
 use hostler_decide::pairs::Who;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
@@ -199,6 +200,41 @@ pub(crate) struct LedgerRow {
 }
 
 impl LedgerReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
+/// Page faults of each agent in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultsReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// Who had most major faults comes first, then most minor ones.
+    pub(crate) rows: Vec<FaultsRow>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// Page faults of one agent.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultsRow {
+    /// The agent's name.
+    pub(crate) name: String,
+    /// Its threads at the window's end.
+    pub(crate) threads: u64,
+    /// Its faults.
+    pub(crate) faults: FaultWindow,
+    /// Time blocked on block I/O, in ns: what major faults wait for.
+    pub(crate) blocked_io_ns: u64,
+    /// Time on CPUs, in ns, in which minor faults take their time.
+    pub(crate) on_cpu_ns: u64,
+}
+
+impl FaultsReport {
     /// How long the window was, in ns.
     pub(crate) fn length_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)

@@ -107,6 +107,15 @@ pub struct BlockIoSignal {
     pub written_bytes: u64,
 }
 
+/// Page faults, cumulative; see [`hostler_common::faults`] for what counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultSignal {
+    /// Faults for which the page was in memory, or was made there.
+    pub minor: u64,
+    /// Faults that had to wait for storage.
+    pub major: u64,
+}
+
 /// An agent's cumulative signals at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentReading {
@@ -118,8 +127,24 @@ pub struct AgentReading {
     pub run_queue: Arc<RunQueueSignal>,
     /// Bytes read and written.
     pub block_io: BlockIoSignal,
+    /// Page faults.
+    pub faults: FaultSignal,
     /// Processes that the kernel ended because memory ran out.
     pub oom_kills: u64,
+}
+
+impl AgentReading {
+    /// Of an agent that has done nothing yet.
+    pub fn nothing_of(agent: Agent) -> Self {
+        Self {
+            agent,
+            ledger: LedgerSignal::default(),
+            run_queue: Arc::default(),
+            block_io: BlockIoSignal::default(),
+            faults: FaultSignal::default(),
+            oom_kills: 0,
+        }
+    }
 }
 
 /// A CPU's cumulative signals at an instant.

@@ -11,9 +11,10 @@ use hostler_common::{
 use crate::{
     block_io::BlockIoWindow,
     durations::Durations,
+    faults::FaultWindow,
     identity::Kind,
     signal::{
-        Agent, AgentSource, BlockIoSignal, CpuReading, DEPARTED, LedgerSignal, LossSignal,
+        Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LedgerSignal, LossSignal,
         PairSignal, Reading, RunQueueSignal,
     },
 };
@@ -80,6 +81,8 @@ pub struct RunQueueWindow {
     pub on_cpu: Durations,
     /// What was read and written; nothing is known of a CPU.
     pub block_io: BlockIoWindow,
+    /// Page faults; nothing is known of a CPU.
+    pub faults: FaultWindow,
     /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
     pub oom_kills: u64,
 }
@@ -108,6 +111,7 @@ impl RunQueueWindow {
             preempt_wait: later.preempt_wait.since(&earlier.preempt_wait),
             on_cpu: later.on_cpu.since(&earlier.on_cpu),
             block_io: BlockIoWindow::default(),
+            faults: FaultWindow::default(),
             oom_kills: 0,
         }
     }
@@ -149,6 +153,7 @@ impl RunQueueWindow {
         self.preempt_wait.add(&other.preempt_wait);
         self.on_cpu.add(&other.on_cpu);
         self.block_io.add(&other.block_io);
+        self.faults.add(&other.faults);
         self.oom_kills += other.oom_kills;
     }
 
@@ -179,8 +184,8 @@ impl RunQueueWindow {
         self.ledger.spent_ns(state::ON_CPU)
     }
 
-    /// Whether no thread ran, wanted to run, was switched, read or wrote, or was ended
-    /// for want of memory.
+    /// Whether no thread ran, wanted to run, was switched, read or wrote, faulted, or was
+    /// ended for want of memory.
     pub fn is_idle(&self) -> bool {
         self.voluntary_switches == 0
             && self.involuntary_switches == 0
@@ -189,6 +194,7 @@ impl RunQueueWindow {
             && self.wake_wait.is_empty()
             && self.preempt_wait.is_empty()
             && self.block_io.is_empty()
+            && self.faults.is_empty()
             && self.oom_kills == 0
     }
 }
@@ -304,36 +310,26 @@ fn agents_between(
     earlier: &Reading,
     later: &Reading,
 ) -> BTreeMap<SlotLease, (Agent, RunQueueWindow)> {
-    let nothing = (
-        LedgerSignal::default(),
-        Arc::new(RunQueueSignal::default()),
-        BlockIoSignal::default(),
-        0,
-    );
-    let before: BTreeMap<SlotLease, _> = earlier
+    let before: BTreeMap<SlotLease, &AgentReading> = earlier
         .agents
         .iter()
-        .map(|reading| {
-            let before = (
-                &reading.ledger,
-                &reading.run_queue,
-                &reading.block_io,
-                reading.oom_kills,
-            );
-            (reading.agent.id, before)
-        })
+        .map(|reading| (reading.agent.id, reading))
         .collect();
     let mut agents = BTreeMap::new();
     for reading in &later.agents {
         let id = reading.agent.id;
-        let (ledger, run_queue, block_io, oom_kills) = before
-            .get(&id)
-            .copied()
-            .unwrap_or((&nothing.0, &nothing.1, &nothing.2, nothing.3));
-        let ledger = LedgerWindow::between(ledger, &reading.ledger);
-        let mut window = RunQueueWindow::between(ledger, run_queue, &reading.run_queue);
-        window.block_io = BlockIoWindow::between(block_io, &reading.block_io);
-        window.oom_kills = reading.oom_kills.wrapping_sub(oom_kills);
+        let nothing;
+        let before = if let Some(before) = before.get(&id) {
+            before
+        } else {
+            nothing = AgentReading::nothing_of(reading.agent.clone());
+            &nothing
+        };
+        let ledger = LedgerWindow::between(&before.ledger, &reading.ledger);
+        let mut window = RunQueueWindow::between(ledger, &before.run_queue, &reading.run_queue);
+        window.block_io = BlockIoWindow::between(&before.block_io, &reading.block_io);
+        window.faults = FaultWindow::between(&before.faults, &reading.faults);
+        window.oom_kills = reading.oom_kills.wrapping_sub(before.oom_kills);
         if ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle() {
             agents.insert(id, (reading.agent.clone(), window));
         }
@@ -403,11 +399,8 @@ mod tests {
 
     fn reading_of(agent: Agent, run_queue: Arc<RunQueueSignal>) -> AgentReading {
         AgentReading {
-            agent,
-            ledger: LedgerSignal::default(),
             run_queue,
-            block_io: BlockIoSignal::default(),
-            oom_kills: 0,
+            ..AgentReading::nothing_of(agent)
         }
     }
 
@@ -468,15 +461,11 @@ mod tests {
         words[state::ASLEEP as usize] = entry(5 * UNIT_NS);
         let at = |units: u64| {
             let ledger = LedgerSignal::new(&words, units * UNIT_NS);
-            let run_queue = Arc::default();
             reading(
                 units * UNIT_NS,
                 vec![AgentReading {
-                    agent: agent(200, 1),
                     ledger,
-                    run_queue,
-                    block_io: BlockIoSignal::default(),
-                    oom_kills: 0,
+                    ..AgentReading::nothing_of(agent(200, 1))
                 }],
             )
         };

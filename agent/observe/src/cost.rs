@@ -10,10 +10,10 @@ use libbpf_rs::MapFdInfo;
 
 use crate::{ObserveError, observer::Observer};
 
-/// Kernel memory of one thread's record, in bytes: the storage element (128, which fills its slab:
-/// eight bytes more would take 192) and the thread's storage itself (168, of a slab of 192), as laid
-/// out in `bpf_local_storage.h`. The kernel does not count them to the map.
-const BYTES_PER_THREAD: u64 = 128 + 192;
+/// Kernel memory of one thread's record, in bytes: the storage element (152, of a slab of 192) and
+/// the thread's storage itself (168, of a slab of 192), as laid out in `bpf_local_storage.h`. The
+/// kernel does not count them to the map.
+const BYTES_PER_THREAD: u64 = 192 + 192;
 
 /// Kernel memory of one map.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -84,6 +84,7 @@ impl Observer {
             run_queue_source(),
             self.clock_source(),
             block_io_source(self.available().block_io),
+            fault_source(),
             oom_source(self.available().oom_kills),
             self.cgroup_source(),
             self.thread_source(),
@@ -190,6 +191,15 @@ fn block_io_source(is_available: bool) -> SignalSource {
         in_use,
         better,
         note: note.to_owned(),
+    }
+}
+
+fn fault_source() -> SignalSource {
+    SignalSource {
+        signal: "page faults, minor and major",
+        in_use: Some("the kernel's own count for each thread, read at its switches".to_owned()),
+        better: Vec::new(),
+        note: "as getrusage has it, MAP_POPULATE and mlock included".to_owned(),
     }
 }
 

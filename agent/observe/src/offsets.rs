@@ -43,7 +43,7 @@ impl Available {
 }
 
 /// Global of the object, C struct, member: fields that every kernel has.
-const NEEDED: [(&str, &str, &str); 14] = [
+const NEEDED: [(&str, &str, &str); 16] = [
     ("TASK_PID", "task_struct", "pid"),
     ("TASK_COMM", "task_struct", "comm"),
     ("TASK_FLAGS", "task_struct", "flags"),
@@ -51,6 +51,8 @@ const NEEDED: [(&str, &str, &str); 14] = [
     ("TASK_TGID", "task_struct", "tgid"),
     ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
     ("TASK_START_BOOTTIME", "task_struct", "start_boottime"),
+    ("TASK_MIN_FLT", "task_struct", "min_flt"),
+    ("TASK_MAJ_FLT", "task_struct", "maj_flt"),
     ("TASK_CGROUPS", "task_struct", "cgroups"),
     ("CSS_SET_DFL_CGRP", "css_set", "dfl_cgrp"),
     ("CGROUP_DOM_CGRP", "cgroup", "dom_cgrp"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hostler_common::{
     agent_record::AgentRecord,
     block_io::BlockIo,
+    faults::Faults,
     histogram::Histogram,
     ledger::{Ledger, STATES},
     losses::Losses,
@@ -13,7 +14,10 @@ use hostler_common::{
 };
 use hostler_decide::{
     durations::BucketReadings,
-    signal::{AgentReading, BlockIoSignal, CpuReading, LedgerSignal, LossSignal, RunQueueSignal},
+    signal::{
+        AgentReading, BlockIoSignal, CpuReading, FaultSignal, LedgerSignal, LossSignal,
+        RunQueueSignal,
+    },
 };
 
 use crate::{
@@ -36,6 +40,7 @@ pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> 
                 ledger: LedgerSignal::new(&words, ledger_ns),
                 run_queue: Arc::clone(&entry.last),
                 block_io: sum_of_block_io(probes, entry.agent.id.slot),
+                faults: sum_of_faults(probes, entry.agent.id.slot),
                 oom_kills: sum_of_oom_kills(probes, entry.agent.id.slot),
             }
         })
@@ -76,6 +81,8 @@ fn clear_one(record: &AgentRecord) {
     let run_queue = &record.run_queue;
     record.block_io.read_bytes.store(0);
     record.block_io.written_bytes.store(0);
+    record.faults.minor.store(0);
+    record.faults.major.store(0);
     record.oom_kills.store(0);
     for word in &record.ledger.words {
         word.store(0);
@@ -125,6 +132,13 @@ fn read_block_io(block_io: &BlockIo) -> BlockIoSignal {
     BlockIoSignal {
         read_bytes: block_io.read_bytes.load(),
         written_bytes: block_io.written_bytes.load(),
+    }
+}
+
+fn read_faults(faults: &Faults) -> FaultSignal {
+    FaultSignal {
+        minor: faults.minor.load(),
+        major: faults.major.load(),
     }
 }
 
@@ -197,6 +211,16 @@ fn sum_of_block_io(probes: &Probes, slot: u32) -> BlockIoSignal {
         let one = read_block_io(&record.block_io);
         sum.read_bytes = sum.read_bytes.wrapping_add(one.read_bytes);
         sum.written_bytes = sum.written_bytes.wrapping_add(one.written_bytes);
+    }
+    sum
+}
+
+fn sum_of_faults(probes: &Probes, slot: u32) -> FaultSignal {
+    let mut sum = FaultSignal::default();
+    for record in shards(probes, slot) {
+        let one = read_faults(&record.faults);
+        sum.minor = sum.minor.wrapping_add(one.minor);
+        sum.major = sum.major.wrapping_add(one.major);
     }
     sum
 }

@@ -23,6 +23,11 @@ Examples:
   hostler trace ledger --duration 10s        where everybody's time went
   hostler trace ledger --agent '*mcp*' --interval 1s --csv";
 
+const FAULTS_EXAMPLES: &str = "\
+Examples:
+  hostler trace faults --duration 10s        who had page faults
+  hostler trace faults --agent '*mcp*' --interval 1s --csv";
+
 const AGENTS_EXAMPLES: &str = "\
 Examples:
   hostler agents                            all agents, the largest first
@@ -202,6 +207,32 @@ a preemption. Throttled is held back by a CPU quota of the agent's own group.
 
 READ and WRITTEN are bytes as /proc/PID/io has them: reads by who submitted them, writes by who \
 dirtied the page, also if that page is dropped before it is written.";
+
+/// What the faults are.
+pub(super) const FAULTS_HELP: &str = "\
+Count the page faults of each agent
+
+A minor fault finds its page in memory, or makes it there; a major one waits for storage. Both are \
+the kernel's own counts, those that getrusage shows: what MAP_POPULATE and mlock bring in counts \
+too. They are added when a thread leaves its CPU.";
+
+/// Of which agents to count page faults, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = FAULTS_EXAMPLES)]
+pub(crate) struct FaultsArgs {
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// When to report.
+    #[command(flatten)]
+    pub(crate) times: TimesArgs,
+    /// How the report is written.
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// Show the N with most major faults, then minor ones; JSON and CSV hold all
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    pub(crate) top: usize,
+}
 
 /// Of which agents to tell where the time went, and how.
 #[derive(Args, Debug)]

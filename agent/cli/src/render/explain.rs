@@ -132,7 +132,7 @@ impl Page {
         lines
     }
 
-    /// What it read and wrote, and whether memory ran out, if either.
+    /// What it read and wrote, its page faults, and whether memory ran out, if any of these.
     fn storage_and_memory(self, report: &ExplainReport) -> Vec<String> {
         let window = &report.evidence.window;
         let mut lines = Vec::new();
@@ -140,6 +140,10 @@ impl Page {
             let (read, written) = (window.block_io.read_bytes, window.block_io.written_bytes);
             let text = format!("storage: {} read, {} written", bytes(read), bytes(written));
             lines.extend(self.sentence(&text));
+        }
+        if !window.faults.is_empty() {
+            let (major, minor) = (count(window.faults.major), count(window.faults.minor));
+            lines.extend(self.sentence(&format!("page faults: {major} major, {minor} minor")));
         }
         if window.oom_kills > 0 {
             let text = format!(

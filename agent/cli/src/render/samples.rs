@@ -8,6 +8,7 @@ use hostler_common::{
 use hostler_decide::{
     block_io::BlockIoWindow,
     durations::{BucketReadings, Durations},
+    faults::FaultWindow,
     identity::Kind,
     signal::{Agent, AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
@@ -58,6 +59,7 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         preempt_wait,
         on_cpu,
         block_io: BlockIoWindow::default(),
+        faults: FaultWindow::default(),
         oom_kills: 0,
     }
 }

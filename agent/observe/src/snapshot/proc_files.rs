@@ -15,9 +15,11 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use hostler_common::{block_io::UNKNOWN_BYTES, thread_record::ThreadRecord};
+use hostler_common::{
+    block_io::UNKNOWN_BYTES, faults::UNKNOWN_FAULTS, thread_record::ThreadRecord,
+};
 use nix::{errno::Errno, libc};
-use procfs::process::{Process, Stat, StatFlags};
+use procfs::process::{Process, Stat, StatFlags, Task};
 
 use crate::{ObserveError, cgroups::Hierarchy, probes::Probes, processes::ThreadRow};
 
@@ -130,16 +132,20 @@ impl ProcFiles {
         Some(id)
     }
 
-    /// Gives a thread a record of which only the bytes so far are known, unless it has one.
+    /// Gives a thread a record of which only the bytes and faults so far are known, unless it has
+    /// one.
     fn make_record(&self, row: &ThreadRow) -> Result<(), Errno> {
         /// `BPF_NOEXIST`: fail if there is a record.
         const ONLY_NEW: u64 = 1;
         let pidfd = open_thread(row.tid)?;
         let key = pidfd.as_raw_fd();
         let (read_bytes, written_bytes) = bytes_so_far(row);
+        let (minor_faults, major_faults) = faults_so_far(row);
         let record = ThreadRecord {
             read_bytes,
             written_bytes,
+            minor_faults,
+            major_faults,
             ..ThreadRecord::default()
         };
         // SAFETY: key and value are of the sizes that the map was made with, and outlive the call.
@@ -168,15 +174,25 @@ fn every_process() -> Result<Vec<Process>, ObserveError> {
 /// What a thread has read and written before there was a record of it. The file takes more rights
 /// than loading programs does.
 fn bytes_so_far(row: &ThreadRow) -> (u64, u64) {
-    let (Ok(process), Ok(tid)) = (row.tgid.try_into().map(Process::new), row.tid.try_into()) else {
-        return (UNKNOWN_BYTES, UNKNOWN_BYTES);
-    };
-    process
-        .and_then(|process| process.task_from_tid(tid))
-        .and_then(|task| task.io())
+    task(row)
+        .and_then(|task| task.io().ok())
         .map_or((UNKNOWN_BYTES, UNKNOWN_BYTES), |io| {
             (io.read_bytes, io.write_bytes)
         })
+}
+
+/// A thread's faults before there was a record of it, minor and major ones.
+fn faults_so_far(row: &ThreadRow) -> (u64, u64) {
+    task(row)
+        .and_then(|task| task.stat().ok())
+        .map_or((UNKNOWN_FAULTS, UNKNOWN_FAULTS), |stat| {
+            (stat.minflt, stat.majflt)
+        })
+}
+
+fn task(row: &ThreadRow) -> Option<Task> {
+    let process = Process::new(row.tgid.try_into().ok()?).ok()?;
+    process.task_from_tid(row.tid.try_into().ok()?).ok()
 }
 
 /// A descriptor of one thread, or of a process by its first thread on kernels before 6.9.

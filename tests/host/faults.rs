@@ -1,0 +1,197 @@
+//! Page faults are exactly those that the kernel counts of the process.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::{Child, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    fcntl::{PosixFadviseAdvice, posix_fadvise},
+    sys::mman::{MlockAllFlags, mlockall},
+    unistd::sync,
+};
+use serde_json::Value;
+
+use crate::{
+    Need, Test,
+    attribution::{count, row_after_interrupt},
+    block_io::Storage,
+    host::{Host, PATIENCE, TestCgroup, start_hostler},
+    load,
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "faults_are_those_that_the_kernel_counts_also_of_memory_that_is_locked_or_populated",
+        needs: &[Need::WritableCgroups],
+        run: faults_are_those_that_the_kernel_counts_also_of_memory_that_is_locked_or_populated,
+    },
+    Test {
+        name: "faults_before_a_thread_was_seen_below_proc_are_not_counted",
+        needs: &[Need::WritableCgroups],
+        run: faults_before_a_thread_was_seen_below_proc_are_not_counted,
+    },
+    Test {
+        name: "faults_that_wait_for_storage_are_major_ones",
+        needs: &[Need::WritableCgroups, Need::FileOnStorage],
+        run: faults_that_wait_for_storage_are_major_ones,
+    },
+];
+
+/// Pages that the load touches one by one, and as many again that are brought in at once.
+const PAGES: usize = 512;
+const PAGE_BYTES: usize = 4096;
+
+/// Waits for a line, touches fresh memory, lets the kernel bring in some more at once, says so, and
+/// waits for another line.
+pub(crate) fn load() -> ExitCode {
+    let mut line = String::new();
+    println!("ready");
+    std::io::stdin().read_line(&mut line).expect("a line");
+    let mut touched = vec![0_u8; PAGES * PAGE_BYTES];
+    for page in touched.chunks_mut(PAGE_BYTES) {
+        page[0] = 1;
+    }
+    // What is mapped from here on is populated at once, as with MAP_POPULATE, and locked.
+    mlockall(MlockAllFlags::MCL_FUTURE).expect("root may lock memory");
+    let populated = vec![0_u8; PAGES * PAGE_BYTES];
+    std::hint::black_box((&touched, &populated));
+    println!("done");
+    std::io::stdin().read_line(&mut line).expect("a line");
+    ExitCode::SUCCESS
+}
+
+/// A process that runs the load.
+struct Load {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Load {
+    fn start(mut child: Child) -> Self {
+        let output = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut load = Self { child, output };
+        load.wait_for("ready");
+        load
+    }
+
+    fn wait_for(&mut self, word: &str) {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it says something");
+        assert_eq!(line.trim(), word);
+    }
+
+    fn go_on(&mut self) {
+        let input = self.child.stdin.as_mut().expect("it is a pipe");
+        input.write_all(b"go\n").expect("the load reads");
+    }
+
+    /// What the kernel has counted for it once it is asleep: minor and major faults.
+    fn faults(&self) -> [u64; 2] {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let path = format!("/proc/{}/stat", self.child.id());
+            let stat = fs::read_to_string(path).expect("it is there");
+            // The fields after the name, which may hold anything.
+            let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+            let fields: Vec<&str> = rest.split(' ').collect();
+            if fields[0] == "S" {
+                return [fields[7], fields[9]].map(|field| field.parse().expect("a count"));
+            }
+            assert!(Instant::now() < give_up, "it does not sleep: {stat}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn end(mut self) {
+        self.go_on();
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+/// A loss is a switch that was not seen: faults until then are counted at the next one.
+fn assert_exact(row: &Value, field: &str, truth: u64) {
+    let (counted, lost) = (count(row, field), count(row, "lost"));
+    assert!(
+        counted == truth || lost > 0 && counted < truth,
+        "{field}: {counted} is not {truth}: {row:#}"
+    );
+}
+
+fn trace_load(host: &Host, threads_from: &str) {
+    let cgroup = host.cgroup("faults");
+    let mut load = Load::start(cgroup.start_load(&["faults"]));
+    let before = load.faults();
+    let words = ["trace", "faults", "--json", "--threads-from", threads_from];
+    let tracer = start_hostler(&words);
+    load.go_on();
+    load.wait_for("done");
+    let after = load.faults();
+    let row = row_after_interrupt(tracer, &cgroup.name);
+    let [minor, major] = [0, 1].map(|at| after[at] - before[at]);
+    // What is populated may come in larger pieces than pages, but at least once.
+    assert!(minor > PAGES as u64, "the kernel counted {minor}");
+    assert_exact(&row, "minor_faults", minor);
+    assert_exact(&row, "major_faults", major);
+    load.end();
+}
+
+fn faults_are_those_that_the_kernel_counts_also_of_memory_that_is_locked_or_populated(host: &Host) {
+    trace_load(host, "iterator");
+}
+
+fn faults_before_a_thread_was_seen_below_proc_are_not_counted(host: &Host) {
+    trace_load(host, "procfs");
+}
+
+/// A program of which nothing is in memory: all of it that runs is read from storage.
+struct ColdProgram(PathBuf);
+
+impl ColdProgram {
+    fn make(storage: &Storage) -> Self {
+        let own = std::env::current_exe().expect("this binary has a path");
+        let path = storage
+            .folder()
+            .join(format!("hostler-test-cold-{}", std::process::id()));
+        fs::copy(own, &path).expect("there is room");
+        let program = Self(path);
+        sync();
+        let file = fs::File::open(&program.0).expect("it is there");
+        posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+            .expect("advice is taken");
+        program
+    }
+
+    fn start(&self, cgroup: &TestCgroup) -> Child {
+        let path = self.0.to_str().expect("its path is text");
+        cgroup.start(&[path, load::WORD, "faults"])
+    }
+}
+
+impl Drop for ColdProgram {
+    fn drop(&mut self) {
+        let path: &Path = &self.0;
+        let _absent = fs::remove_file(path);
+    }
+}
+
+fn faults_that_wait_for_storage_are_major_ones(host: &Host) {
+    let storage = Storage::find().expect("it was there a moment ago");
+    let cgroup = host.cgroup("cold");
+    let program = ColdProgram::make(&storage);
+    let tracer = start_hostler(&["trace", "faults", "--json"]);
+    let load = Load::start(program.start(&cgroup));
+    let [_, major] = load.faults();
+    let row = row_after_interrupt(tracer, &cgroup.name);
+    assert!(major > 0, "nothing was read from storage");
+    assert_exact(&row, "major_faults", major);
+    let mut load = load;
+    load.go_on();
+    load.wait_for("done");
+    load.end();
+}
