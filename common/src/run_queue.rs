@@ -5,10 +5,11 @@ use crate::{histogram::Histogram, shared::SharedU64};
 /// Cumulative run-queue counters and histograms, of one agent or of one CPU.
 #[repr(C)]
 pub struct RunQueue {
-    /// Times a thread gave the CPU up by itself (it blocked), as `nvcsw` counts them.
-    pub voluntary_switches: SharedU64,
-    /// Times a thread lost the CPU while it could go on, as `nivcsw` counts them.
+    /// Times a thread lost the CPU while it could go on, as `nivcsw` counts them. All others left it
+    /// by themselves (they blocked), as `nvcsw` counts them: each switch away ends a stretch.
     pub involuntary_switches: SharedU64,
+    /// Stretches on a CPU whose length is not known, so that they are in no bucket.
+    pub unmeasured_stretches: SharedU64,
     /// Waits for a CPU after a wake-up.
     pub wake_wait: Histogram,
     /// Waits for a CPU after a preemption or a yield.

@@ -264,7 +264,7 @@ fn switched_in(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch, 
 #[inline(always)]
 fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
     // The kernel's own rule for `nvcsw` and `nivcsw`.
-    let voluntary = !switch.preempted && switch.previous_state != 0;
+    let involuntary = switch.preempted || switch.previous_state == 0;
     let ran_ns = if thread.state.load() == state::ON_CPU && thread.flags & flag::SINCE_UNKNOWN == 0
     {
         elapsed_ns(thread.since_ns, switch.now_ns)
@@ -277,16 +277,16 @@ fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
     {
         count_loss!(provisional_ns, ns);
     }
-    add_run(&agent.run_queue, ran_ns, voluntary);
+    add_run(&agent.run_queue, ran_ns, involuntary);
     if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {
         let run_queue = &cpu.run_queue;
         if let Some(ns) = ran_ns {
             record_own(&run_queue.on_cpu, ns);
             add_own(&cpu.on_cpu_ns, ns);
-        }
-        if voluntary {
-            add_own(&run_queue.voluntary_switches, 1);
         } else {
+            add_own(&run_queue.unmeasured_stretches, 1);
+        }
+        if involuntary {
             add_own(&run_queue.involuntary_switches, 1);
         }
     }
@@ -351,13 +351,13 @@ fn count_wait(
 // happened: a reader that sees those unchanged may skip the buckets.
 
 #[inline(always)]
-fn add_run(run_queue: &RunQueue, ran_ns: Option<u64>, voluntary: bool) {
+fn add_run(run_queue: &RunQueue, ran_ns: Option<u64>, involuntary: bool) {
     if let Some(ns) = ran_ns {
         record(&run_queue.on_cpu, ns);
-    }
-    if voluntary {
-        add(&run_queue.voluntary_switches, 1);
     } else {
+        add(&run_queue.unmeasured_stretches, 1);
+    }
+    if involuntary {
         add(&run_queue.involuntary_switches, 1);
     }
 }

@@ -85,10 +85,10 @@ impl LedgerSignal {
 /// [`hostler_common::run_queue::RunQueue`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQueueSignal {
-    /// Switches by which a thread gave the CPU up.
-    pub voluntary_switches: u64,
     /// Switches by which a thread lost the CPU.
     pub involuntary_switches: u64,
+    /// Stretches whose length is not known.
+    pub unmeasured_stretches: u64,
     /// Waits after a wake-up.
     pub wake_wait: BucketReadings,
     /// Waits after a preemption or a yield.

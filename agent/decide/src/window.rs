@@ -99,17 +99,21 @@ impl RunQueueWindow {
                 ..Self::default()
             };
         }
+        let on_cpu = later.on_cpu.since(&earlier.on_cpu);
+        let involuntary_switches = later
+            .involuntary_switches
+            .wrapping_sub(earlier.involuntary_switches);
+        let unmeasured = later
+            .unmeasured_stretches
+            .wrapping_sub(earlier.unmeasured_stretches);
         Self {
             ledger,
-            voluntary_switches: later
-                .voluntary_switches
-                .wrapping_sub(earlier.voluntary_switches),
-            involuntary_switches: later
-                .involuntary_switches
-                .wrapping_sub(earlier.involuntary_switches),
+            // Each switch ended a stretch; one that is being counted may be in its bucket already.
+            voluntary_switches: (on_cpu.total() + unmeasured).saturating_sub(involuntary_switches),
+            involuntary_switches,
             wake_wait: later.wake_wait.since(&earlier.wake_wait),
             preempt_wait: later.preempt_wait.since(&earlier.preempt_wait),
-            on_cpu: later.on_cpu.since(&earlier.on_cpu),
+            on_cpu,
             block_io: BlockIoWindow::default(),
             faults: FaultWindow::default(),
             oom_kills: 0,
@@ -389,11 +393,9 @@ mod tests {
     }
 
     fn signal(waits: u32) -> Arc<RunQueueSignal> {
-        let mut signal = RunQueueSignal {
-            voluntary_switches: waits.into(),
-            ..Default::default()
-        };
+        let mut signal = RunQueueSignal::default();
         signal.wake_wait.0[40] = waits;
+        signal.on_cpu.0[50] = waits;
         Arc::new(signal)
     }
 
@@ -421,6 +423,20 @@ mod tests {
         let (_, change) = &window.agents[&agent(200, 1).id];
         assert_eq!(change.voluntary_switches, 3);
         assert_eq!(change.wake_wait.total(), 3);
+    }
+
+    #[test]
+    fn who_did_not_lose_the_cpu_gave_it_up_also_if_the_stretch_has_no_length() {
+        let mut later = RunQueueSignal {
+            involuntary_switches: 2,
+            unmeasured_stretches: 3,
+            ..Default::default()
+        };
+        later.on_cpu.0[50] = 7;
+        let window =
+            RunQueueWindow::between(LedgerWindow::default(), &Arc::default(), &Arc::new(later));
+        assert_eq!(window.voluntary_switches, 8);
+        assert_eq!(window.involuntary_switches, 2);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> 
 fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
     let slot = entry.agent.id.slot;
     let words = sum_of_words(probes, slot);
-    if words != entry.last_words || switches(probes, slot) != switches_in(&entry.last) {
+    if words != entry.last_words || counters(probes, slot) != counters_in(&entry.last) {
         entry.last = Arc::new(sum_of_run_queues(probes, slot));
         entry.last_words = words;
     }
@@ -87,7 +87,7 @@ fn clear_one(record: &AgentRecord) {
     for word in &record.ledger.words {
         word.store(0);
     }
-    run_queue.voluntary_switches.store(0);
+    run_queue.unmeasured_stretches.store(0);
     run_queue.involuntary_switches.store(0);
     for histogram in [
         &run_queue.wake_wait,
@@ -120,8 +120,8 @@ fn read(run_queue: &RunQueue) -> RunQueueSignal {
     // The kernel side counts a duration in its bucket before anything else shows it. Read in the
     // other order, counters that are up to date mean buckets that are, too.
     RunQueueSignal {
-        voluntary_switches: run_queue.voluntary_switches.load(),
         involuntary_switches: run_queue.involuntary_switches.load(),
+        unmeasured_stretches: run_queue.unmeasured_stretches.load(),
         wake_wait: buckets(&run_queue.wake_wait),
         preempt_wait: buckets(&run_queue.preempt_wait),
         on_cpu: buckets(&run_queue.on_cpu),
@@ -142,18 +142,20 @@ fn read_faults(faults: &Faults) -> FaultSignal {
     }
 }
 
-fn switches(probes: &Probes, slot: u32) -> (u64, u64) {
-    shards(probes, slot).fold((0, 0), |(voluntary, involuntary), record| {
+/// Counters that change at some switches. At each the ledger changes too, unless everything since
+/// its last change took no time.
+fn counters(probes: &Probes, slot: u32) -> (u64, u64) {
+    shards(probes, slot).fold((0, 0), |(involuntary, unmeasured), record| {
         let run_queue = &record.run_queue;
         (
-            voluntary + run_queue.voluntary_switches.load(),
             involuntary + run_queue.involuntary_switches.load(),
+            unmeasured + run_queue.unmeasured_stretches.load(),
         )
     })
 }
 
-fn switches_in(last: &RunQueueSignal) -> (u64, u64) {
-    (last.voluntary_switches, last.involuntary_switches)
+fn counters_in(last: &RunQueueSignal) -> (u64, u64) {
+    (last.involuntary_switches, last.unmeasured_stretches)
 }
 
 fn words(ledger: &Ledger) -> [u64; STATES] {
@@ -190,8 +192,8 @@ fn sum_of_run_queues(probes: &Probes, slot: u32) -> RunQueueSignal {
     let mut sum = RunQueueSignal::default();
     for record in shards(probes, slot) {
         let one = read(&record.run_queue);
-        sum.voluntary_switches += one.voluntary_switches;
         sum.involuntary_switches += one.involuntary_switches;
+        sum.unmeasured_stretches += one.unmeasured_stretches;
         for (total, part) in [
             (&mut sum.wake_wait, &one.wake_wait),
             (&mut sum.preempt_wait, &one.preempt_wait),
