@@ -73,6 +73,9 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
     let listener = UnixListener::bind(&socket).context("listening for the agents")?;
     let began = Instant::now();
     let mut agents = fleet.start_agents(args, &ports, &socket, &listener, &interrupt)?;
+    // All are connected: what is left of the path would outlive a fleet that is killed.
+    drop(listener);
+    scratch.close().context("removing a folder")?;
     let start_ns = start_all(&mut agents)?;
     println!("ready {start_ns}");
     eprintln!(
