@@ -197,7 +197,7 @@ fn switched_out(
 ) -> u32 {
     let task = switch.previous;
     count_run(agent, thread, switch);
-    count_what_came(agent, thread, task);
+    count_bytes_and_faults(agent, thread, task);
     thread.set_preemptor_slot(preemptor);
     let to = state_after(task, switch);
     if to == state::WAITING_PREEMPTED {
@@ -209,7 +209,7 @@ fn switched_out(
 
 /// Adds the bytes and faults that have come to the kernel's counts of the thread.
 #[inline(always)]
-fn count_what_came(agent: &AgentRecord, thread: &mut ThreadRecord, task: Task) {
+fn count_bytes_and_faults(agent: &AgentRecord, thread: &mut ThreadRecord, task: Task) {
     let (bytes, faults) = (task.read_and_written_bytes(), task.faults());
     let (read, written) = bytes.unwrap_or_default();
     let sum = read

@@ -1,6 +1,7 @@
-//! Work that is pinned to a node is seen there.
+//! The nodes that were asked for are there, and work that is pinned to one is seen there.
 
 use std::{
+    env, fs,
     sync::mpsc::{self, TryRecvError},
     thread,
     time::{Duration, Instant},
@@ -14,10 +15,14 @@ use serde_json::Value;
 
 use crate::{
     Test,
-    guest::{Guest, hostler},
+    guest::{CPUS_PER_NODE, Guest, hostler},
 };
 
 pub(crate) const TESTS: &[Test] = &[
+    (
+        "a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own",
+        a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own,
+    ),
     (
         "doctor_counts_the_nodes_and_cpus_that_there_are",
         doctor_counts_the_nodes_and_cpus_that_there_are,
@@ -27,6 +32,24 @@ pub(crate) const TESTS: &[Test] = &[
         a_thread_s_time_is_counted_on_the_node_that_it_is_pinned_to,
     ),
 ];
+
+fn a_guest_has_the_nodes_asked_for_with_cpus_and_memory_of_their_own(guest: &Guest) {
+    let asked_for = env::var("HOSTLER_GUEST_NODES").expect("who starts a guest says its shape");
+    assert_eq!(guest.nodes.len().to_string(), asked_for, "nodes");
+    let mut seen: Vec<usize> = Vec::new();
+    for (node, cpus) in guest.nodes.iter().enumerate() {
+        assert_eq!(cpus.len(), CPUS_PER_NODE, "CPUs of node {node}");
+        seen.extend(cpus);
+        let path = format!("/sys/devices/system/node/node{node}/meminfo");
+        let meminfo = fs::read_to_string(path).expect("a node says what memory it has");
+        let total = meminfo
+            .lines()
+            .find(|line| line.contains("MemTotal:"))
+            .and_then(|line| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok());
+        assert!(total > Some(200 << 10), "memory of node {node}: {meminfo}");
+    }
+    assert_eq!(seen, (0..seen.len()).collect::<Vec<_>>());
+}
 
 fn doctor_counts_the_nodes_and_cpus_that_there_are(guest: &Guest) {
     let report = &hostler(&["doctor", "--json"])[0];

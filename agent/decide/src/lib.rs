@@ -5,10 +5,9 @@
 //! conclusions. The lint table of this folder holds that.
 //!
 //! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
-//! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page
-//! faults. [`pairs`] keeps room for who made
-//! whom wait. [`identity`] says which process belongs to which agent, [`explain`] what kept an agent
-//! from running.
+//! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults.
+//! [`pairs`] keeps room for who made whom wait. [`identity`] says which process belongs to which
+//! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
 
 pub mod block_io;

@@ -2,6 +2,7 @@
 //! and Hostler as they are released, and runs it.
 
 mod child;
+mod hierarchy;
 mod interrupt;
 mod load;
 mod load_cgroup;

@@ -5,6 +5,8 @@
 mod agent;
 mod context;
 mod fleet;
+#[path = "../hierarchy.rs"]
+mod hierarchy;
 #[path = "../interrupt.rs"]
 mod interrupt;
 mod schedule;
@@ -19,8 +21,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
-It needs root for the cgroups, some 0.7 MiB of memory for each agent beside its context, and some \
-milliseconds to start each. When all are ready it prints `ready` and the time of the start, in ns \
+It needs root for the cgroups, about half a MiB of memory for each agent beside its context, and \
+some milliseconds to start each. When all are ready it prints `ready` and the time of the start, in ns \
 of the monotonic clock; at the end, what they did in sum, as JSON. Nothing of it is left when \
 it ends; if it is killed, its agents end with it, and the next fleet removes their cgroups.";
 

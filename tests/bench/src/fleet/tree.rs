@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::hierarchy::v2_root;
+
 /// How the folders are called, with the fleet's process id behind it.
 const PREFIX: &str = "hostler-fleet-";
 
@@ -21,9 +23,8 @@ pub(crate) struct Tree(PathBuf);
 impl Tree {
     /// Makes an empty one in the v2 hierarchy.
     pub(crate) fn make() -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").context("reading the mounts")?;
-        let root = mount_point(&mounts).context("no cgroup v2 hierarchy is mounted")?;
-        remove_abandoned(root);
+        let root = v2_root()?;
+        remove_abandoned(&root);
         let path = root.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&path)
             .with_context(|| format!("making {} (it needs root)", path.display()))?;
@@ -78,13 +79,4 @@ fn remove_abandoned(root: &Path) {
             drop(Tree(entry.path()));
         }
     }
-}
-
-/// Where a v2 hierarchy is mounted.
-fn mount_point(mounts: &str) -> Option<&Path> {
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let (place, kind) = (fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| Path::new(place))
-    })
 }

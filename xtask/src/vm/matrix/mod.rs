@@ -31,7 +31,7 @@ const GUESTS: [(Choice, u32); 3] = [
     (Choice::Linux6_12, 4),
 ];
 
-/// How long the tests of one guest may take. Some four minutes are usual.
+/// How long the tests of one guest may take. Some five minutes are usual.
 const TIME_LIMIT: Duration = Duration::from_mins(20);
 
 /// What is to be tested, and where.
