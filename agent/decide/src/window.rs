@@ -1,207 +1,24 @@
 //! Windows: what happened between two readings, and sums of windows.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod ledger;
+mod run_queue;
+
+use std::collections::BTreeMap;
 
 use hostler_common::{
-    ledger::{STATES, elapsed_ns, state},
     pair::PairKey,
     slot::{OTHER, SlotLease},
 };
 
+pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow};
 use crate::{
     block_io::BlockIoWindow,
-    durations::Durations,
     faults::FaultWindow,
     identity::Kind,
     signal::{
-        Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LedgerSignal, LossSignal,
-        PairSignal, Reading, RunQueueSignal,
+        Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LossSignal, PairSignal, Reading,
     },
 };
-
-/// Where the time of an agent's threads went during a window. The states add up to threads × wall
-/// time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LedgerWindow {
-    /// Time by state, in ns; it can be below zero by the time that a reading takes, which the next
-    /// window makes up for.
-    pub ns: [i64; STATES],
-    /// Threads at the window's end.
-    pub threads: u64,
-}
-
-impl LedgerWindow {
-    fn between(earlier: &LedgerSignal, later: &LedgerSignal) -> Self {
-        let mut ns = [0; STATES];
-        for (index, ns) in ns.iter_mut().enumerate().skip(1) {
-            *ns = elapsed_ns(earlier.units[index], later.units[index]);
-        }
-        Self {
-            ns,
-            threads: later.thread_count(),
-        }
-    }
-
-    /// Time spent in a state of [`hostler_common::ledger::state`], in ns.
-    pub fn spent_ns(&self, state: u32) -> u64 {
-        self.ns
-            .get(state as usize)
-            .map_or(0, |&ns| ns.max(0).cast_unsigned())
-    }
-
-    /// Time spent in all states, in ns: threads × wall time.
-    pub fn total_ns(&self) -> u64 {
-        self.ns.iter().sum::<i64>().max(0).cast_unsigned()
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (ns, more) in self.ns.iter_mut().zip(other.ns) {
-            *ns += more;
-        }
-        self.threads = other.threads;
-    }
-}
-
-/// Waits for a CPU, stretches on it, switches, where the time went, and what else was counted, during
-/// a window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunQueueWindow {
-    /// Where the threads' time went. Of a CPU, only the time on it and the waits that ended on it
-    /// are known.
-    pub ledger: LedgerWindow,
-    /// Switches by which a thread gave the CPU up.
-    pub voluntary_switches: u64,
-    /// Switches by which a thread lost the CPU.
-    pub involuntary_switches: u64,
-    /// Waits after a wake-up that ended in the window.
-    pub wake_wait: Durations,
-    /// Waits after a preemption or a yield that ended in the window.
-    pub preempt_wait: Durations,
-    /// Stretches on a CPU that ended in the window.
-    pub on_cpu: Durations,
-    /// What was read and written; nothing is known of a CPU.
-    pub block_io: BlockIoWindow,
-    /// Page faults; nothing is known of a CPU.
-    pub faults: FaultWindow,
-    /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
-    pub oom_kills: u64,
-}
-
-impl RunQueueWindow {
-    fn between(
-        ledger: LedgerWindow,
-        earlier: &Arc<RunQueueSignal>,
-        later: &Arc<RunQueueSignal>,
-    ) -> Self {
-        if Arc::ptr_eq(earlier, later) {
-            return Self {
-                ledger,
-                ..Self::default()
-            };
-        }
-        let on_cpu = later.on_cpu.since(&earlier.on_cpu);
-        let involuntary_switches = later
-            .involuntary_switches
-            .wrapping_sub(earlier.involuntary_switches);
-        let unmeasured = later
-            .unmeasured_stretches
-            .wrapping_sub(earlier.unmeasured_stretches);
-        Self {
-            ledger,
-            // Each switch ended a stretch; one that is being counted may be in its bucket already.
-            voluntary_switches: (on_cpu.total() + unmeasured).saturating_sub(involuntary_switches),
-            involuntary_switches,
-            wake_wait: later.wake_wait.since(&earlier.wake_wait),
-            preempt_wait: later.preempt_wait.since(&earlier.preempt_wait),
-            on_cpu,
-            block_io: BlockIoWindow::default(),
-            faults: FaultWindow::default(),
-            oom_kills: 0,
-        }
-    }
-
-    fn of_cpu(earlier: Option<&CpuReading>, later: &CpuReading) -> Self {
-        let nothing = CpuReading {
-            cpu: later.cpu,
-            wake_wait_ns: 0,
-            preempt_wait_ns: 0,
-            on_cpu_ns: 0,
-            run_queue: Arc::default(),
-        };
-        let earlier = earlier.unwrap_or(&nothing);
-        let mut ledger = LedgerWindow::default();
-        for (state, before, now) in [
-            (
-                state::WAITING_WOKEN,
-                earlier.wake_wait_ns,
-                later.wake_wait_ns,
-            ),
-            (
-                state::WAITING_PREEMPTED,
-                earlier.preempt_wait_ns,
-                later.preempt_wait_ns,
-            ),
-            (state::ON_CPU, earlier.on_cpu_ns, later.on_cpu_ns),
-        ] {
-            ledger.ns[state as usize] = now.wrapping_sub(before).cast_signed();
-        }
-        Self::between(ledger, &earlier.run_queue, &later.run_queue)
-    }
-
-    /// Adds what happened in another window.
-    pub fn add(&mut self, other: &Self) {
-        self.ledger.add(&other.ledger);
-        self.voluntary_switches += other.voluntary_switches;
-        self.involuntary_switches += other.involuntary_switches;
-        self.wake_wait.add(&other.wake_wait);
-        self.preempt_wait.add(&other.preempt_wait);
-        self.on_cpu.add(&other.on_cpu);
-        self.block_io.add(&other.block_io);
-        self.faults.add(&other.faults);
-        self.oom_kills += other.oom_kills;
-    }
-
-    /// Waits of both kinds that ended in the window.
-    pub fn waits(&self) -> Durations {
-        let mut waits = self.wake_wait.clone();
-        waits.add(&self.preempt_wait);
-        waits
-    }
-
-    /// Time spent waiting for a CPU after a wake-up, in ns.
-    pub fn wake_wait_ns(&self) -> u64 {
-        self.ledger.spent_ns(state::WAITING_WOKEN)
-    }
-
-    /// Time spent waiting for a CPU after a preemption or a yield, in ns.
-    pub fn preempt_wait_ns(&self) -> u64 {
-        self.ledger.spent_ns(state::WAITING_PREEMPTED)
-    }
-
-    /// Time spent waiting for a CPU, in ns.
-    pub fn wait_ns(&self) -> u64 {
-        self.wake_wait_ns() + self.preempt_wait_ns()
-    }
-
-    /// Time spent on CPUs, in ns.
-    pub fn on_cpu_ns(&self) -> u64 {
-        self.ledger.spent_ns(state::ON_CPU)
-    }
-
-    /// Whether no thread ran, wanted to run, was switched, read or wrote, faulted, or was
-    /// ended for want of memory.
-    pub fn is_idle(&self) -> bool {
-        self.voluntary_switches == 0
-            && self.involuntary_switches == 0
-            && self.wait_ns() == 0
-            && self.on_cpu_ns() == 0
-            && self.wake_wait.is_empty()
-            && self.preempt_wait.is_empty()
-            && self.block_io.is_empty()
-            && self.faults.is_empty()
-            && self.oom_kills == 0
-    }
-}
 
 /// Agents that a sum of windows keeps apart before it adds up those that are gone: more than there
 /// can be at a time, and some 100 MiB at the most.
@@ -376,10 +193,12 @@ fn pairs_between(earlier: &Reading, later: &Reading) -> BTreeMap<PairKey, PairSi
 
 #[cfg(test)]
 mod tests {
-    use hostler_common::ledger::{UNIT_NS, entry};
+    use std::sync::Arc;
+
+    use hostler_common::ledger::{STATES, UNIT_NS, entry, state};
 
     use super::*;
-    use crate::signal::AgentReading;
+    use crate::signal::{LedgerSignal, RunQueueSignal};
 
     fn agent(slot: u32, generation: u32) -> Agent {
         let id = SlotLease { slot, generation };
@@ -423,20 +242,6 @@ mod tests {
         let (_, change) = &window.agents[&agent(200, 1).id];
         assert_eq!(change.voluntary_switches, 3);
         assert_eq!(change.wake_wait.total(), 3);
-    }
-
-    #[test]
-    fn who_did_not_lose_the_cpu_gave_it_up_also_if_the_stretch_has_no_length() {
-        let mut later = RunQueueSignal {
-            involuntary_switches: 2,
-            unmeasured_stretches: 3,
-            ..Default::default()
-        };
-        later.on_cpu.0[50] = 7;
-        let window =
-            RunQueueWindow::between(LedgerWindow::default(), &Arc::default(), &Arc::new(later));
-        assert_eq!(window.voluntary_switches, 8);
-        assert_eq!(window.involuntary_switches, 2);
     }
 
     #[test]
