@@ -16,7 +16,7 @@ use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use options::{
     AgentsArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
-    LedgerArgs, LiveArgs, RunqArgs, ThreadsFrom,
+    LedgerArgs, LiveArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
 use options::{FAULTS_HELP, LEDGER_HELP};
 
@@ -168,8 +168,8 @@ impl Command {
     fn contradiction(&self) -> Option<String> {
         match self {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
-            Self::Trace(TraceCommand::Faults(faults)) => faults.times.contradiction(),
-            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.times.contradiction(),
+            Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
+            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
             _ => None,
         }
     }

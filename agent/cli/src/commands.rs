@@ -19,7 +19,8 @@ use hostler_observe::{Observer, Options, ProbeClock, ThreadSource};
 
 use crate::{
     args::{
-        AgentPattern, Args, By, Clock, Command, GlobalArgs, ThreadsFrom, TraceCommand, selects,
+        AgentPattern, Args, By, Clock, Command, Format, GlobalArgs, ThreadsFrom, TraceArgs,
+        TraceCommand, selects,
     },
     failure::Failure,
     generated,
@@ -92,6 +93,27 @@ fn no_match(pattern: &AgentPattern) -> Failure {
                alone."
             .to_owned(),
     }
+}
+
+/// Traces the agents that are asked for, and writes what `render` makes of each window; it is told
+/// which one is the first. Texts are kept apart by an empty line.
+fn trace(
+    args: &TraceArgs,
+    global: &GlobalArgs,
+    what: &str,
+    stdout: Stdout,
+    render: impl Fn(&Window, &Observer, bool) -> String,
+) -> Result<(), Failure> {
+    let mut observer = observe(&args.agents, global, Options::default())?;
+    let schedule = args.times.schedule();
+    announce(what, schedule, stdout);
+    let mut is_first = true;
+    watch(&mut observer, schedule, |window, observer| {
+        let is_first = std::mem::take(&mut is_first);
+        let is_apart = !is_first && args.format.chosen() == Format::Text;
+        let between = if is_apart { "\n" } else { "" };
+        output::write(&format!("{between}{}", render(window, observer, is_first)))
+    })
 }
 
 /// Runs the daemon's loop to its end.

@@ -208,6 +208,20 @@ a preemption. Throttled is held back by a CPU quota of the agent's own group.
 READ and WRITTEN are bytes as /proc/PID/io has them: reads by who submitted them, writes by who \
 dirtied the page, also if that page is dropped before it is written.";
 
+/// What all traces by agent have in common.
+#[derive(Args, Debug)]
+pub(crate) struct TraceArgs {
+    /// Only agents whose name matches the pattern; may be given several times
+    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
+    pub(crate) agents: Vec<AgentPattern>,
+    /// When to report.
+    #[command(flatten)]
+    pub(crate) times: TimesArgs,
+    /// How the report is written.
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
 /// What the faults are.
 pub(super) const FAULTS_HELP: &str = "\
 Count the page faults of each agent
@@ -220,15 +234,9 @@ too. They are added when a thread leaves its CPU.";
 #[derive(Args, Debug)]
 #[command(after_long_help = FAULTS_EXAMPLES)]
 pub(crate) struct FaultsArgs {
-    /// Only agents whose name matches the pattern; may be given several times
-    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
-    pub(crate) agents: Vec<AgentPattern>,
-    /// When to report.
+    /// Of which agents, when and how.
     #[command(flatten)]
-    pub(crate) times: TimesArgs,
-    /// How the report is written.
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub(crate) trace: TraceArgs,
     /// Show the N with most major faults, then minor ones; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
@@ -238,15 +246,9 @@ pub(crate) struct FaultsArgs {
 #[derive(Args, Debug)]
 #[command(after_long_help = LEDGER_EXAMPLES)]
 pub(crate) struct LedgerArgs {
-    /// Only agents whose name matches the pattern; may be given several times
-    #[arg(long = "agent", value_name = "GLOB", long_help = AGENT_LONG_HELP)]
-    pub(crate) agents: Vec<AgentPattern>,
-    /// When to report.
+    /// Of which agents, when and how.
     #[command(flatten)]
-    pub(crate) times: TimesArgs,
-    /// How the report is written.
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub(crate) trace: TraceArgs,
     /// Show the N that spent most time on or waiting for a CPU; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,

@@ -2,42 +2,34 @@
 
 use hostler_common::ledger::state;
 use hostler_decide::window::Window;
-use hostler_observe::Options;
+use hostler_observe::Observer;
 
-use super::{announce, observe, watch};
+use super::trace;
 use crate::{
     args::{FaultsArgs, Format, GlobalArgs, selects},
     failure::Failure,
-    output::{self, Stdout},
+    output::Stdout,
     render::{faults_csv, faults_json, faults_text},
     report::{FaultsReport, FaultsRow},
 };
 
 pub(crate) fn run(args: &FaultsArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, Options::default())?;
-    let schedule = args.times.schedule();
-    announce("page faults", schedule, stdout);
-    let mut is_first = true;
-    watch(&mut observer, schedule, |window, _| {
+    let render = |window: &Window, _: &Observer, is_first| {
         let report = report(args, window);
-        let is_first = std::mem::take(&mut is_first);
-        output::write(&match args.format.chosen() {
+        match args.trace.format.chosen() {
             Format::Json => faults_json(&report),
             Format::Csv => faults_csv(&report, is_first),
-            Format::Text => {
-                let between = if is_first { "" } else { "\n" };
-                let text = faults_text(&report, stdout.size().0, args.top, stdout.color);
-                format!("{between}{text}")
-            }
-        })
-    })
+            Format::Text => faults_text(&report, stdout.size().0, args.top, stdout.color),
+        }
+    };
+    trace(&args.trace, global, "page faults", stdout, render)
 }
 
 fn report(args: &FaultsArgs, window: &Window) -> FaultsReport {
     let mut rows: Vec<FaultsRow> = window
         .agents
         .values()
-        .filter(|(agent, _)| selects(&args.agents, &agent.name))
+        .filter(|(agent, _)| selects(&args.trace.agents, &agent.name))
         .map(|(agent, window)| FaultsRow {
             name: agent.name.to_string(),
             threads: window.ledger.threads,

@@ -2,42 +2,34 @@
 
 use hostler_common::ledger::state;
 use hostler_decide::window::{LedgerWindow, Window};
-use hostler_observe::{Available, Options};
+use hostler_observe::{Available, Observer};
 
-use super::{announce, observe, watch};
+use super::trace;
 use crate::{
     args::{Format, GlobalArgs, LedgerArgs, selects},
     failure::Failure,
-    output::{self, Stdout},
+    output::Stdout,
     render::{ledger_csv, ledger_json, ledger_text},
     report::{LedgerReport, LedgerRow},
 };
 
 pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, Options::default())?;
-    let schedule = args.times.schedule();
-    announce("where the time goes", schedule, stdout);
-    let mut is_first = true;
-    watch(&mut observer, schedule, |window, observer| {
+    let render = |window: &Window, observer: &Observer, is_first| {
         let report = report(args, window, observer.available());
-        let is_first = std::mem::take(&mut is_first);
-        output::write(&match args.format.chosen() {
+        match args.trace.format.chosen() {
             Format::Json => ledger_json(&report),
             Format::Csv => ledger_csv(&report, is_first),
-            Format::Text => {
-                let between = if is_first { "" } else { "\n" };
-                let text = ledger_text(&report, stdout.size().0, args.top, stdout.color);
-                format!("{between}{text}")
-            }
-        })
-    })
+            Format::Text => ledger_text(&report, stdout.size().0, args.top, stdout.color),
+        }
+    };
+    trace(&args.trace, global, "where the time goes", stdout, render)
 }
 
 fn report(args: &LedgerArgs, window: &Window, available: Available) -> LedgerReport {
     let mut rows: Vec<LedgerRow> = window
         .agents
         .values()
-        .filter(|(agent, _)| selects(&args.agents, &agent.name))
+        .filter(|(agent, _)| selects(&args.trace.agents, &agent.name))
         .map(|(agent, window)| LedgerRow {
             name: agent.name.to_string(),
             ledger: window.ledger,
