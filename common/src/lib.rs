@@ -21,6 +21,7 @@ pub mod interrupts;
 pub mod ledger;
 pub mod losses;
 pub mod pair;
+pub mod peer;
 pub mod run_queue;
 pub mod shared;
 pub mod slot;

@@ -25,8 +25,12 @@ pub struct Losses {
     pub waits_held_back: SharedU64,
     /// Events of long waits that found no room in their ring buffer.
     pub waits_not_sent: SharedU64,
+    /// Readings of sockets that found no room in the map of peers.
+    pub peers_not_counted: SharedU64,
+    /// Socket records that could not be made: no memory, or the storage was busy.
+    pub sockets_without_record: SharedU64,
     /// Keeps the size at whole cache lines.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 5],
 }
 
 const _: () = assert!(size_of::<Losses>() == 128);

@@ -25,6 +25,13 @@ pub(crate) fn add_u32(counter: &SharedU32, value: u32) {
     }
 }
 
+/// As [`add_u32`], and returns what was there before.
+#[inline(always)]
+pub(crate) fn fetch_add_u32(counter: &SharedU32, value: u32) -> u32 {
+    // SAFETY: as in `add`.
+    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(counter.as_ptr(), value) }
+}
+
 /// Puts a value in place of another and returns that one, atomically.
 #[inline(always)]
 pub(crate) fn exchange(word: &SharedU32, value: u32) -> u32 {

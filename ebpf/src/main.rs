@@ -31,6 +31,8 @@ mod offsets;
 mod oom;
 mod pairs;
 mod sched;
+mod socket_storage;
+mod sockets;
 mod task_storage;
 mod threads;
 mod throttle;

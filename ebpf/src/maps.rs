@@ -1,7 +1,7 @@
 //! The maps that the programs share with each other and with user space.
 
 use aya_ebpf::{
-    btf_maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf, Stack},
     macros::btf_map,
 };
 use hostler_common::{
@@ -10,13 +10,14 @@ use hostler_common::{
     interrupts::InterruptRecord,
     losses::Losses,
     pair::{MAX_PAIRS, PairKey, PairTotals},
+    peer::{MAX_NETWORKS, MAX_PEERS, NetworkKey, PeerKey, PeerPool, PeerRecord, SocketRecord},
     run_queue::CpuRecord,
     slot::{MAX_AGENTS, ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
     thread_record::ThreadRecord,
     wait_event::{self, ThreadName, WaitBudget, WaitEvent},
 };
 
-use crate::task_storage::TaskStorage;
+use crate::{socket_storage::SocketStorage, task_storage::TaskStorage};
 
 /// `BPF_F_MMAPABLE`: user space reads the elements as memory, without a system call each.
 const MMAPABLE: usize = 1 << 10;
@@ -86,6 +87,31 @@ pub(crate) static WAIT_BUDGETS: PerCpuArray<WaitBudget, 1> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static THREAD_NAMES: Array<ThreadName, { wait_event::THREAD_NAMES as usize }> =
     Array::new();
+
+/// What is known of each TCP socket.
+#[btf_map]
+pub(crate) static SOCKETS: SocketStorage<SocketRecord> = SocketStorage::new();
+
+/// What was counted of agents and who they talk to; a single one if nobody asks.
+#[btf_map]
+pub(crate) static PEERS: Array<PeerRecord, { MAX_PEERS as usize }, MMAPABLE> = Array::new();
+
+/// How many of `PEERS` have ever been used, one element.
+#[btf_map]
+pub(crate) static PEER_POOL: Array<PeerPool, 1, MMAPABLE> = Array::new();
+
+/// Indices of those that were used and are free again.
+#[btf_map]
+pub(crate) static FREE_PEERS: Stack<u32, { MAX_PEERS as usize }> = Stack::new();
+
+/// Which of `PEERS` is whose.
+#[btf_map]
+pub(crate) static PEER_RECORDS: HashMap<PeerKey, u32, { MAX_PEERS as usize }, NO_PREALLOC> =
+    HashMap::new();
+
+/// Networks with the peer that they are, as user space has named them.
+#[btf_map]
+pub(crate) static NETWORKS: LpmTrie<NetworkKey, u16, { MAX_NETWORKS as usize }> = LpmTrie::new();
 
 /// Counts something that was lost.
 macro_rules! count_loss {

@@ -19,6 +19,10 @@ macro_rules! offsets {
     };
 }
 
+mod socket;
+
+pub(crate) use socket::{Socket, tcp_state};
+
 offsets! {
     /// `task_struct.pid`
     TASK_PID;
@@ -97,7 +101,12 @@ struct Object(*const c_void);
 impl Object {
     #[inline(always)]
     fn field<T: Copy>(self, offset: &Global<u32>) -> T {
-        let field = self.0.wrapping_byte_add(offset.load() as usize).cast::<T>();
+        self.field_at(offset.load())
+    }
+
+    #[inline(always)]
+    fn field_at<T: Copy>(self, offset: u32) -> T {
+        let field = self.0.wrapping_byte_add(offset as usize).cast::<T>();
         // SAFETY: the verifier accepts the load only if `field` lies at a known offset of an
         // object whose type it knows, and lets a load from a freed one read zero.
         unsafe { field.read_volatile() }

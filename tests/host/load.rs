@@ -44,6 +44,9 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     match words.first().map(String::as_str) {
         Some("staged") => return staged::run(&words[1..]),
         Some("last-run") => return last_run(Duration::from_micros(number(1))),
+        Some("listen") => return crate::sockets::run_listener(&words[1..]),
+        Some("talk") => return crate::sockets::run_talker(&words[1..]),
+        Some("refused") => return crate::sockets::run_refused(&words[1..]),
         Some("toil") => return toil(Duration::from_millis(number(1))),
         _ => {}
     }

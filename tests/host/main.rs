@@ -15,6 +15,7 @@ mod load;
 mod needs;
 mod oom;
 mod refusals;
+mod sockets;
 mod truth;
 mod waits;
 
@@ -53,6 +54,8 @@ enum Need {
     CpuController,
     /// The peer `runqlat`, of libbpf-tools.
     Runqlat,
+    /// What the kernel tells of each socket.
+    SocketStatistics,
     /// A machine that is ours alone, whose settings may be changed.
     Guest,
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         oom::TESTS,
         refusals::TESTS,
+        sockets::TESTS,
         waits::TESTS,
         &truth::tests(),
     ]

@@ -48,6 +48,15 @@ pub(crate) fn runqlat() -> Option<String> {
     }
 }
 
+/// What the kernel tells of each socket.
+pub(crate) fn socket_statistics() -> Option<String> {
+    match Command::new("ss").arg("-V").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("ss does not run here ({})", output.status)),
+        Err(error) => Some(format!("ss (of iproute2) can't be started: {error}")),
+    }
+}
+
 /// A machine that is ours alone.
 pub(crate) fn guest() -> Option<String> {
     std::env::var_os("HOSTLER_GUEST")

@@ -16,9 +16,9 @@ use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use options::{
     AgentsArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
-    LedgerArgs, LiveArgs, RunqArgs, ThreadsFrom, TraceArgs,
+    LedgerArgs, LiveArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
-use options::{FAULTS_HELP, LEDGER_HELP};
+use options::{FAULTS_HELP, LEDGER_HELP, RTT_HELP};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,8 @@ Examples:
   hostler trace runq --duration 10s  how long each agent waited for a CPU
   hostler trace runq --by preemptor  who made whom wait, until Ctrl-C
   hostler trace ledger --interval 5s where the time of each agent went
-  hostler trace faults --interval 1s page faults, minor and major";
+  hostler trace faults --interval 1s page faults, minor and major
+  hostler trace rtt --duration 10s   TCP round trips, by agent and peer";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -108,6 +109,9 @@ pub(crate) enum TraceCommand {
     /// Count the page faults of each agent
     #[command(long_about = FAULTS_HELP)]
     Faults(FaultsArgs),
+    /// Measure whom each agent talks to by TCP, and how long a round trip takes
+    #[command(long_about = RTT_HELP)]
+    Rtt(RttArgs),
     /// Measure where the time of each agent's threads goes
     #[command(long_about = LEDGER_HELP)]
     Ledger(LedgerArgs),
@@ -169,6 +173,7 @@ impl Command {
         match self {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
             Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
+            Self::Trace(TraceCommand::Rtt(rtt)) => rtt.trace.times.contradiction(),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
             _ => None,
         }

@@ -7,6 +7,7 @@ mod faults;
 mod ledger;
 mod live;
 mod pairs;
+mod rtt;
 mod rules;
 mod runq;
 mod waits;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             None => runq::run(runq, global, stdout),
         },
         Some(Command::Trace(TraceCommand::Faults(faults))) => faults::run(faults, global, stdout),
+        Some(Command::Trace(TraceCommand::Rtt(rtt))) => rtt::run(rtt, global, stdout),
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
@@ -104,7 +106,30 @@ fn trace(
     stdout: Stdout,
     render: impl Fn(&Window, &Observer, bool) -> String,
 ) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, Options::default())?;
+    let any_host = |_: &Observer| Ok(());
+    trace_with(
+        args,
+        global,
+        what,
+        stdout,
+        Options::default(),
+        any_host,
+        render,
+    )
+}
+
+/// As [`trace`], with options, and a look at what this host allows before it begins.
+fn trace_with(
+    args: &TraceArgs,
+    global: &GlobalArgs,
+    what: &str,
+    stdout: Stdout,
+    options: Options,
+    check: impl Fn(&Observer) -> Result<(), Failure>,
+    render: impl Fn(&Window, &Observer, bool) -> String,
+) -> Result<(), Failure> {
+    let mut observer = observe(&args.agents, global, options)?;
+    check(&observer)?;
     let schedule = args.times.schedule();
     announce(what, schedule, stdout);
     let mut is_first = true;

@@ -6,6 +6,7 @@ use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::faults::FaultWindow;
 use hostler_decide::identity::Kind;
 use hostler_decide::pairs::Who;
+use hostler_decide::peers::PeerWindow;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
@@ -235,6 +236,37 @@ pub(crate) struct FaultsRow {
 }
 
 impl FaultsReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
+/// Whom agents talked to by TCP in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct RttReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// Who spent most time in round trips comes first.
+    pub(crate) rows: Vec<RttRow>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// One agent and one of those that it talked to.
+#[derive(Clone, Debug)]
+pub(crate) struct RttRow {
+    /// The agent's name.
+    pub(crate) agent: String,
+    /// The peer's name.
+    pub(crate) peer: String,
+    /// What they had to do with each other.
+    pub(crate) window: PeerWindow,
+}
+
+impl RttReport {
     /// How long the window was, in ns.
     pub(crate) fn length_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)

@@ -5,7 +5,8 @@
 //! conclusions. The lint table of this folder holds that.
 //!
 //! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
-//! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults.
+//! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
+//! [`peers`] who sockets talk to.
 //! [`pairs`] keeps room for who made whom wait. [`identity`] says which process belongs to which
 //! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
@@ -16,5 +17,6 @@ pub mod explain;
 pub mod faults;
 pub mod identity;
 pub mod pairs;
+pub mod peers;
 pub mod signal;
 pub mod window;

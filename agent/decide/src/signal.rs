@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use hostler_common::{
     ledger::{self, STATES},
     pair::PairKey,
+    peer::PeerKey,
     slot::SlotLease,
     wait_event::WaitEvent,
 };
 
-use crate::{durations::BucketReadings, identity::Kind};
+use crate::{durations::BucketReadings, identity::Kind, peers::PeerSignal};
 
 /// The name that is shown in place of that of an agent that is gone.
 pub const DEPARTED: &str = "[departed]";
@@ -195,6 +196,10 @@ pub struct LossSignal {
     pub waits_not_sent: u64,
     /// Pairs that made room for others after their waits had been read: nothing is lost by it.
     pub pairs_folded: u64,
+    /// Readings of sockets that found no room among the peers.
+    pub peers_not_counted: u64,
+    /// Sockets that could not be given a record, and what was told of such.
+    pub sockets_without_record: u64,
 }
 
 impl LossSignal {
@@ -212,6 +217,8 @@ impl LossSignal {
             waits_held_back: self.waits_held_back - earlier.waits_held_back,
             waits_not_sent: self.waits_not_sent - earlier.waits_not_sent,
             pairs_folded: self.pairs_folded - earlier.pairs_folded,
+            peers_not_counted: self.peers_not_counted - earlier.peers_not_counted,
+            sockets_without_record: self.sockets_without_record - earlier.sockets_without_record,
         }
     }
 
@@ -227,6 +234,8 @@ impl LossSignal {
         self.waits_held_back += other.waits_held_back;
         self.waits_not_sent += other.waits_not_sent;
         self.pairs_folded += other.pairs_folded;
+        self.peers_not_counted += other.peers_not_counted;
+        self.sockets_without_record += other.sockets_without_record;
     }
 }
 
@@ -241,6 +250,8 @@ pub struct Reading {
     pub cpus: Vec<CpuReading>,
     /// Who made whom wait; empty unless asked for.
     pub pairs: BTreeMap<PairKey, PairSignal>,
+    /// Who sockets talk to, ordered by key; empty unless asked for.
+    pub peers: Vec<(PeerKey, PeerSignal)>,
     /// Long waits that ended since the reading before, one by one; empty unless asked for.
     pub waits: Vec<WaitEvent>,
     /// What was lost.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use hostler_common::{
     pair::PairKey,
+    peer::PeerKey,
     slot::{OTHER, SlotLease},
 };
 
@@ -15,6 +16,7 @@ use crate::{
     block_io::BlockIoWindow,
     faults::FaultWindow,
     identity::Kind,
+    peers::{PeerWindow, append_peers, peers_between},
     signal::{
         Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LossSignal, PairSignal, Reading,
     },
@@ -37,6 +39,8 @@ pub struct Window {
     pub cpus: BTreeMap<u32, RunQueueWindow>,
     /// Long waits, by who waited and who made it wait.
     pub pairs: BTreeMap<PairKey, PairSignal>,
+    /// What agents and those that they talk to had to do with each other.
+    pub peers: BTreeMap<PeerKey, PeerWindow>,
     /// What was lost.
     pub losses: LossSignal,
 }
@@ -51,6 +55,7 @@ impl Window {
             agents: agents_between(earlier, later),
             cpus: cpus_between(earlier, later),
             pairs: pairs_between(earlier, later),
+            peers: peers_between(&earlier.peers, &later.peers),
             losses: later.losses.since(&earlier.losses),
         }
     }
@@ -79,6 +84,7 @@ impl Window {
             sum.wait_ns += more.wait_ns;
         }
         self.losses.add(&next.losses);
+        self.losses.peers_not_counted += append_peers(&mut self.peers, next.peers);
     }
 
     /// Adds up the agents that are not in the window that follows, so that a long sum of windows

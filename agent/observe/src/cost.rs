@@ -8,12 +8,16 @@ use aya::{
 };
 use libbpf_rs::MapFdInfo;
 
-use crate::{ObserveError, observer::Observer};
+use crate::{ObserveError, observer::Observer, probes::sockets::ITERATORS};
 
 /// Kernel memory of one thread's record, in bytes: the storage element (152, of a slab of 192) and
 /// the thread's storage itself (168, of a slab of 192), as laid out in `bpf_local_storage.h`. The
 /// kernel does not count them to the map.
 const BYTES_PER_THREAD: u64 = 192 + 192;
+
+/// Kernel memory of one socket's record, in bytes: the storage element (120, of a slab of 128) and
+/// the socket's storage itself.
+const BYTES_PER_SOCKET: u64 = 128 + 192;
 
 /// Kernel memory of one map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,23 +77,17 @@ impl Observer {
             .map(|(name, descriptor)| {
                 let info = MapFdInfo::from_fd(descriptor).ok();
                 let of_map = info.as_ref().and_then(|info| info.memlock);
-                let is_threads = name == "THREADS";
-                let entries = info.as_ref().map_or(0, |info| info.max_entries);
+                let room = info.as_ref().map_or(0, |info| u64::from(info.max_entries));
+                // The kernel does not count what it keeps with threads and sockets.
+                let (entries, bytes_each) = match name.as_str() {
+                    "THREADS" => (threads, BYTES_PER_THREAD),
+                    "SOCKETS" => (self.open_connections(), BYTES_PER_SOCKET),
+                    _ => (room, 0),
+                };
                 MapCost {
                     kind: kind_of(&name).to_owned(),
-                    entries: if is_threads {
-                        threads
-                    } else {
-                        u64::from(entries)
-                    },
-                    bytes: of_map.map(|bytes| {
-                        bytes
-                            + if is_threads {
-                                threads * BYTES_PER_THREAD
-                            } else {
-                                0
-                            }
-                    }),
+                    entries,
+                    bytes: of_map.map(|bytes| bytes + entries * bytes_each),
                     name,
                 }
             })
@@ -102,13 +100,21 @@ impl Observer {
             .probes()
             .programs()
             .filter_map(|(name, program)| {
-                let Program::BtfTracePoint(loaded) = program else {
-                    return None;
+                let (info, hook) = match program {
+                    Program::BtfTracePoint(loaded) => (loaded.info(), format!("tp_btf/{name}")),
+                    Program::SockOps(loaded) => (loaded.info(), "sock_ops".to_owned()),
+                    Program::Iter(loaded) => {
+                        let kind = ITERATORS.iter().find(|(iterator, _)| *iterator == name);
+                        let kind = kind.map_or("iter", |(_, kind)| kind);
+                        (loaded.info(), format!("iter/{kind}"))
+                    }
+                    _ => return None,
                 };
-                let info = loaded.info().ok()?;
+                // One that is not loaded has none.
+                let info = info.ok()?;
                 Some(ProgramCost {
                     name: name.to_owned(),
-                    hook: format!("tp_btf/{name}"),
+                    hook,
                     runs: info.run_count(),
                     run_time_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
                     verified_instructions: info.verified_instruction_count(),
@@ -125,12 +131,17 @@ impl Observer {
 /// The maps' kinds, as `ebpf/src/maps.rs` defines them.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "AGENTS" | "LEASES" | "CLOCK" | "CPUS" | "LOSSES" => "array, mapped",
+        "AGENTS" | "LEASES" | "CLOCK" | "CPUS" | "LOSSES" | "PEERS" | "PEER_POOL" => {
+            "array, mapped"
+        }
         "THREAD_NAMES" | "INTERRUPTS" => "array",
         "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",
-        "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" => "hash",
+        "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" | "PEER_RECORDS" => "hash",
+        "NETWORKS" => "prefix tree",
+        "SOCKETS" => "socket storage",
         "FREE_SLOTS" => "queue",
+        "FREE_PEERS" => "stack",
         "EVENTS" | "WAIT_EVENTS" | "AYA_LOGS" => "ring buffer",
         _ => "read-only data",
     }

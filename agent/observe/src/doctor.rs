@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{ProbeClock, ThreadSource, observer::Observer, preflight, topology};
+use crate::{ProbeClock, SocketProbes, ThreadSource, observer::Observer, preflight, topology};
+
+/// The first kernel on which sockets that are open can be asked to tell of their round trips.
+const CAN_BE_ASKED: (u32, u32) = (6, 12);
 
 /// One signal, and where it comes from on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ impl Observer {
             block_io_source(self.available().block_io),
             fault_source(),
             oom_source(self.available().oom_kills),
+            self.socket_source(),
+            self.older_socket_source(),
             self.cgroup_source(),
             self.thread_source(),
         ]
@@ -109,6 +114,44 @@ impl Observer {
                 .map(|reason| (run_queue, reason))
                 .into_iter()
                 .collect(),
+            note: note.to_owned(),
+        }
+    }
+
+    fn socket_source(&self) -> SignalSource {
+        let source = "round trips by a sock_ops program at the root of the cgroups, the kernel's own \
+                      counts for each socket";
+        self.of_sockets(
+            "TCP round trips, bytes, retransmissions",
+            source,
+            "in all network namespaces; whose a socket is, is found when it connects or listens",
+        )
+    }
+
+    fn older_socket_source(&self) -> SignalSource {
+        let better = "the kernel's list of sockets (BPF), which asks for each round trip";
+        let sampled = "the kernel's list of sockets (BPF), by the smoothed round trip";
+        let signal = "TCP connections that were there before";
+        if preflight::is_at_least(&preflight::release(), CAN_BE_ASKED) {
+            return self.of_sockets(signal, better, "");
+        }
+        let note = "one round trip each time that the list is read, all 5 s or longer";
+        let mut source = self.of_sockets(signal, sampled, note);
+        let reason = "Linux 6.12 is the first where a socket can be asked from outside";
+        source.better.push((better.to_owned(), reason.to_owned()));
+        source
+    }
+
+    fn of_sockets(&self, signal: &'static str, source: &str, note: &str) -> SignalSource {
+        let (in_use, better, note) = match self.sockets() {
+            SocketProbes::Loaded => (Some(source.to_owned()), Vec::new(), note),
+            SocketProbes::Unwanted => (None, Vec::new(), "not asked for"),
+            SocketProbes::Refused(reason) => (None, vec![(source.to_owned(), reason.clone())], ""),
+        };
+        SignalSource {
+            signal,
+            in_use,
+            better,
             note: note.to_owned(),
         }
     }

@@ -25,6 +25,7 @@ mod reading;
 mod run_queue_clock;
 mod slots;
 mod snapshot;
+mod sockets;
 mod topology;
 mod verifier;
 
@@ -35,7 +36,9 @@ pub use error::ObserveError;
 pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
 pub use offsets::Available;
 pub use preflight::{host_name, release as kernel_release};
+pub use probes::SocketProbes;
 pub use run_queue_clock::ProbeClock;
 pub use snapshot::ThreadSource;
+pub use sockets::networks::{NamedPeer, Network};
 pub use topology::{nodes_of_cpus, online_cpus};
 pub use verifier::{ProgramBill, program_bills};

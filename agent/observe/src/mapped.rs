@@ -28,6 +28,10 @@ unsafe impl SharedRecord for hostler_common::slot::SlotState {}
 unsafe impl SharedRecord for hostler_common::clock::ClockDifference {}
 // SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::losses::Losses {}
+// SAFETY: shared words and reserved ones that nobody touches.
+unsafe impl SharedRecord for hostler_common::peer::PeerRecord {}
+// SAFETY: shared words and reserved ones that nobody touches.
+unsafe impl SharedRecord for hostler_common::peer::PeerPool {}
 
 /// The elements of an mmap-able array map.
 pub(crate) struct Mapped<T> {

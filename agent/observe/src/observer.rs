@@ -9,6 +9,7 @@ mod cgroups;
 mod claims;
 mod leases;
 mod pairs;
+mod sockets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ use hostler_decide::{
     signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
 };
 
+use self::sockets::Sockets;
 use crate::{
     AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
@@ -41,6 +43,7 @@ use crate::{
     reading,
     slots::SlotBook,
     snapshot::Snapshot,
+    sockets::networks::NamedPeer,
 };
 
 /// What is counted per CPU.
@@ -69,6 +72,10 @@ pub struct Options {
     pub long_wait_ns: u64,
     /// Which processes belong to which agent, before their cgroups say so.
     pub rules: Rules,
+    /// Whether to follow sockets and read who they talk to.
+    pub sockets: bool,
+    /// Who is at the other end of sockets, by name.
+    pub peers: Vec<NamedPeer>,
     /// Where the list of threads comes from; the best that this kernel allows if not said.
     pub threads_from: Option<ThreadSource>,
     /// The clock of the scheduler's programs; the best that this host allows if not said.
@@ -88,6 +95,8 @@ impl Default for Options {
             wait_events: false,
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
+            sockets: false,
+            peers: Vec::new(),
             threads_from: None,
             clock: None,
         }
@@ -116,6 +125,7 @@ pub struct Observer {
     identities: Option<Identities>,
     slots: SlotBook,
     names: Names,
+    sockets: Sockets,
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
@@ -152,6 +162,7 @@ impl Observer {
             causes: options.pairs || options.wait_events,
             wait_events: options.wait_events,
             has_rules,
+            sockets: options.sockets,
             clock: options.clock,
         })?;
         let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy, has_rules)?;
@@ -164,6 +175,7 @@ impl Observer {
             identities,
             slots: SlotBook::new(),
             names: Names::new(Path::new("/")),
+            sockets: Sockets::new(options.peers.clone()),
             options,
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),
@@ -180,6 +192,7 @@ impl Observer {
         observer.refresh_claims()?;
         observer.probes.attach_scheduler()?;
         observer.snapshot.threads()?;
+        observer.start_sockets();
         observer.beginning = observer.read()?;
         observer.started_in = began.elapsed();
         tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "observing");
@@ -197,6 +210,7 @@ impl Observer {
         self.refresh_claims()?;
         self.refresh_names(now_ns());
         self.probes.log_warnings();
+        self.visit_sockets(now_ns());
         let at_ns = now_ns();
         let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
         self.warn_of_full_ledger(&agents);
@@ -205,6 +219,7 @@ impl Observer {
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
+            peers: self.read_peers(),
             waits: self.read_waits(),
             losses: LossSignal {
                 pairs_folded: self.pairs_folded,

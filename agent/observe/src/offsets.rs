@@ -3,9 +3,11 @@
 //! Rust for BPF emits no CO-RE relocations, so each offset travels as a read-only global of the
 //! object (see `ebpf/src/offsets.rs`). Guessing would be silently wrong on the next kernel.
 
+mod sockets;
+
 use libbpf_rs::btf::{
     Btf,
-    types::{MemberAttr, Struct},
+    types::{Composite, MemberAttr},
 };
 
 use crate::ObserveError;
@@ -15,6 +17,7 @@ const ABSENT: u32 = u32::MAX;
 
 /// Which of the signals that not every kernel has are counted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of one signal")]
 pub struct Available {
     /// Bytes read from storage and written to it.
     pub block_io: bool,
@@ -22,6 +25,8 @@ pub struct Available {
     pub oom_kills: bool,
     /// The clock of the run queues.
     pub run_queue_clock: bool,
+    /// All that is read of TCP sockets.
+    pub sockets: bool,
 }
 
 impl Available {
@@ -38,6 +43,7 @@ impl Available {
             run_queue_clock: ["TASK_CFS_RQ", "CFS_RQ_RQ", "RQ_CLOCK"]
                 .into_iter()
                 .all(has),
+            sockets: sockets::NEEDED.into_iter().all(|(global, _)| has(global)),
         }
     }
 }
@@ -107,6 +113,7 @@ pub(crate) fn resolve() -> Result<Vec<(&'static str, u32)>, ObserveError> {
     ] {
         globals.push((global, bits.map_or(ABSENT, |bits| bits / 8)));
     }
+    globals.extend(sockets::resolve(&btf));
     Ok(globals)
 }
 
@@ -126,18 +133,18 @@ fn throttled_time(btf: &Btf<'_>) -> Option<u32> {
 
 /// The offset of a field in bits.
 fn field_bits(btf: &Btf<'_>, type_name: &str, field: &str) -> Option<u32> {
-    offset_bits(btf, btf.type_by_name::<Struct<'_>>(type_name)?, field)
+    offset_bits(btf, btf.type_by_name::<Composite<'_>>(type_name)?, field)
 }
 
-/// The offset of a member in bits, also of one in an unnamed struct (which is how a kernel with
-/// randomised layouts wraps the members of `task_struct`).
-fn offset_bits(btf: &Btf<'_>, structure: Struct<'_>, field: &str) -> Option<u32> {
+/// The offset of a member in bits, also of one in an unnamed struct or union (which is how a
+/// kernel with randomised layouts wraps the members of `task_struct`).
+fn offset_bits(btf: &Btf<'_>, structure: Composite<'_>, field: &str) -> Option<u32> {
     structure.iter().find_map(|member| {
         let (MemberAttr::Normal { offset } | MemberAttr::BitField { offset, .. }) = member.attr;
         if let Some(name) = member.name {
             return (name == field).then_some(offset);
         }
-        let inner = btf.type_by_id::<Struct<'_>>(member.ty)?;
+        let inner = btf.type_by_id::<Composite<'_>>(member.ty)?;
         Some(offset + offset_bits(btf, inner, field)?)
     })
 }

@@ -43,18 +43,24 @@ pub fn host_name() -> String {
 }
 
 fn check_release(release: &str) -> Result<(), ObserveError> {
+    if is_at_least(release, OLDEST) {
+        return Ok(());
+    }
+    Err(ObserveError::KernelTooOld {
+        found: release.to_owned(),
+        needed: OLDEST_NAME,
+    })
+}
+
+/// Whether a kernel's release is that version or newer. One that can't be read counts as new: the
+/// kernel will say.
+pub(crate) fn is_at_least(release: &str, version: (u32, u32)) -> bool {
     let mut numbers = release
         .split(|c: char| !c.is_ascii_digit())
         .map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < OLDEST => {
-            Err(ObserveError::KernelTooOld {
-                found: release.to_owned(),
-                needed: OLDEST_NAME,
-            })
-        }
-        // A release that can't be read is no reason to refuse: the kernel will say.
-        _ => Ok(()),
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= version,
+        _ => true,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The kernel programs of `ebpf/`, loaded and attached, and their maps.
 
+pub(crate) mod sockets;
 mod tables;
 
 use std::{
@@ -19,6 +20,7 @@ use hostler_common::{
     clock::ClockDifference,
     event::CgroupEvent,
     losses::Losses,
+    peer::{MAX_PEERS, PeerPool, PeerRecord},
     run_queue::CpuRecord,
     slot::{RECORDS, SLOTS, SlotState},
     wait_event::{PERIOD_NS, WAITS_A_PERIOD, WaitEvent},
@@ -68,6 +70,10 @@ const CLOCK_TRIES: u32 = 1_000;
 const CLOCK_SAMPLES: usize = 5;
 
 /// What the programs are to do, fixed when they are loaded: the verifier removes the rest.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that is asked for"
+)]
 pub(crate) struct Settings {
     /// One of [`hostler_common::run_queue::cpu_view`].
     pub(crate) cpu_view: u32,
@@ -79,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) wait_events: bool,
     /// Whether rules may say whose a process is.
     pub(crate) has_rules: bool,
+    /// Whether sockets are to be followed.
+    pub(crate) sockets: bool,
     /// The clock to read; the best that this host allows if not said.
     pub(crate) clock: Option<ProbeClock>,
 }
@@ -96,12 +104,26 @@ impl Settings {
     }
 }
 
+/// Whether sockets are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketProbes {
+    /// Nobody asks.
+    Unwanted,
+    /// They are.
+    Loaded,
+    /// This kernel does not allow it: why.
+    Refused(String),
+}
+
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
 pub(crate) struct Probes {
     agents: Mapped<AgentRecord>,
     leases: Mapped<SlotState>,
     cpus: Mapped<CpuRecord>,
     losses: Mapped<Losses>,
+    peers: Mapped<PeerRecord>,
+    peer_pool: Mapped<PeerPool>,
+    sockets: SocketProbes,
     events: RingBuf<MapData>,
     waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -128,6 +150,10 @@ impl Probes {
             .map_max_entries("WAIT_EVENTS", wait_ring_bytes(settings.wait_events, cpus));
         if !settings.wait_events {
             loader.map_max_entries("THREAD_NAMES", 1);
+        }
+        let peers = if settings.sockets { MAX_PEERS } else { 1 };
+        for map in ["PEERS", "PEER_RECORDS", "FREE_PEERS"] {
+            loader.map_max_entries(map, peers);
         }
         let available = Available::from_fields(&fields);
         let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
@@ -159,11 +185,14 @@ impl Probes {
         }
         let events = ring(&mut ebpf, "EVENTS")?;
         let waits = ring(&mut ebpf, "WAIT_EVENTS")?;
-        Ok(Self {
+        let mut probes = Self {
             agents: Mapped::new("AGENTS", descriptor(&ebpf, "AGENTS")?, RECORDS)?,
             leases: Mapped::new("LEASES", descriptor(&ebpf, "LEASES")?, SLOTS)?,
             cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
             losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
+            peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, peers)?,
+            peer_pool: Mapped::new("PEER_POOL", descriptor(&ebpf, "PEER_POOL")?, 1)?,
+            sockets: SocketProbes::Unwanted,
             events,
             waits,
             warnings: EbpfLogger::init(&mut ebpf)
@@ -173,7 +202,33 @@ impl Probes {
             clock_difference: Mapped::new("CLOCK", descriptor(&ebpf, "CLOCK")?, 1)?,
             ebpf,
             followers,
-        })
+        };
+        if settings.sockets {
+            probes.sockets = probes.sockets_of(&btf);
+        }
+        Ok(probes)
+    }
+
+    /// Loads what follows sockets. A kernel that refuses it still has all else.
+    fn sockets_of(&mut self, btf: &Btf) -> SocketProbes {
+        if !self.available.sockets {
+            let reason = "this kernel's sockets lack a field that is read".to_owned();
+            return SocketProbes::Refused(reason);
+        }
+        match self.load_sockets(btf) {
+            Ok(()) => SocketProbes::Loaded,
+            Err(error) => SocketProbes::Refused(error.to_string()),
+        }
+    }
+
+    /// Whether sockets are followed.
+    pub(crate) fn sockets(&self) -> &SocketProbes {
+        &self.sockets
+    }
+
+    /// Says why sockets are not followed after all.
+    pub(crate) fn give_sockets_up(&mut self, reason: String) {
+        self.sockets = SocketProbes::Refused(reason);
     }
 
     /// Attaches the programs that follow threads and cgroups.
@@ -313,8 +368,11 @@ fn map_descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
     match map {
         Map::Array(data)
         | Map::HashMap(data)
+        | Map::LpmTrie(data)
         | Map::PerCpuArray(data)
         | Map::Queue(data)
+        | Map::SkStorage(data)
+        | Map::Stack(data)
         | Map::Unsupported(data) => Some(data.fd().as_fd()),
         _ => None,
     }

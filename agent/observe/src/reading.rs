@@ -94,9 +94,14 @@ fn clear_one(record: &AgentRecord) {
         &run_queue.preempt_wait,
         &run_queue.on_cpu,
     ] {
-        for bucket in &histogram.buckets {
-            bucket.store(0);
-        }
+        clear_histogram(histogram);
+    }
+}
+
+/// Sets a histogram to zero between two agents.
+pub(crate) fn clear_histogram(histogram: &Histogram) {
+    for bucket in &histogram.buckets {
+        bucket.store(0);
     }
 }
 
@@ -113,6 +118,8 @@ pub(crate) fn read_losses(losses: &Losses, agents_without_slot: u64) -> LossSign
         waits_held_back: losses.waits_held_back.load(),
         waits_not_sent: losses.waits_not_sent.load(),
         pairs_folded: 0,
+        peers_not_counted: losses.peers_not_counted.load(),
+        sockets_without_record: losses.sockets_without_record.load(),
     }
 }
 
@@ -162,7 +169,7 @@ fn words(ledger: &Ledger) -> [u64; STATES] {
     std::array::from_fn(|index| ledger.words[index].load())
 }
 
-fn buckets(histogram: &Histogram) -> BucketReadings {
+pub(crate) fn buckets(histogram: &Histogram) -> BucketReadings {
     let mut readings = BucketReadings::default();
     for (reading, bucket) in readings.0.iter_mut().zip(&histogram.buckets) {
         *reading = bucket.load();

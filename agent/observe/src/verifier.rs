@@ -21,18 +21,19 @@ use std::{
 };
 
 use aya::Btf;
-use aya_obj::{Function, Object, btf::BtfKind};
+use aya_obj::{Function, Object, ProgramSection, btf::BtfKind};
 use hostler_common::run_queue::cpu_view;
 use libbpf_rs::libbpf_sys::{
-    BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, bpf_prog_get_info_by_fd, bpf_prog_info, bpf_prog_load,
-    bpf_prog_load_opts,
+    BPF_CGROUP_SOCK_OPS, BPF_PROG_TYPE_SOCK_OPS, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER,
+    BPF_TRACE_RAW_TP, bpf_attach_type, bpf_prog_get_info_by_fd, bpf_prog_info, bpf_prog_load,
+    bpf_prog_load_opts, bpf_prog_type,
 };
 
 use crate::{
     Available, ObserveError, ProbeClock,
     observer::LONG_WAIT_NS,
     offsets,
-    probes::{OBJECT, Probes, Settings},
+    probes::{OBJECT, Probes, Settings, sockets::ITERATORS},
     snapshot::iterator_bills,
 };
 
@@ -71,6 +72,7 @@ pub fn program_bills() -> Result<Vec<ProgramBill>, ObserveError> {
         causes: true,
         wait_events: true,
         has_rules: true,
+        sockets: true,
         clock: has_clock.then_some(ProbeClock::RunQueue),
     })?;
     let mut bills = bills_of_probes(&probes)?;
@@ -106,20 +108,51 @@ fn bills_of_probes(probes: &Probes) -> Result<Vec<ProgramBill>, ObserveError> {
         .map(|(name, program)| {
             let function = object.functions.get(&program.function_key());
             let function = function.ok_or_else(|| ObserveError::refused(name, "no function"))?;
-            let hook = btf
-                .id_by_type_name_kind(&format!("btf_trace_{name}"), BtfKind::Typedef)
-                .map_err(|error| ObserveError::refused(name, error))?;
-            bill(name, &program.license, function, hook)
+            let hook = hook(&btf, name, &program.section)?;
+            bill(name, &program.license, function, &hook)
         })
         .collect()
 }
 
-/// Loads a program for a tracepoint whose type in the kernel's BTF is `hook`, and unloads it.
+/// What a program is for: its type, what it is attached to, and that one's type in the kernel's BTF.
+struct Hook {
+    program_type: bpf_prog_type,
+    attach_type: bpf_attach_type,
+    btf_id: u32,
+}
+
+fn hook(btf: &Btf, name: &str, section: &ProgramSection) -> Result<Hook, ObserveError> {
+    let (program_type, attach_type, of_kernel) = match section {
+        ProgramSection::SockOps => (BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, None),
+        ProgramSection::Iter { .. } => {
+            let kind = ITERATORS.iter().find(|(program, _)| *program == name);
+            let (_, kind) =
+                kind.ok_or_else(|| ObserveError::refused(name, "an iterator of no known kind"))?;
+            let function = (format!("bpf_iter_{kind}"), BtfKind::Func);
+            (BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, Some(function))
+        }
+        _ => {
+            let tracepoint = (format!("btf_trace_{name}"), BtfKind::Typedef);
+            (BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, Some(tracepoint))
+        }
+    };
+    let btf_id = of_kernel.map_or(Ok(0), |(of_kernel, kind)| {
+        btf.id_by_type_name_kind(&of_kernel, kind)
+            .map_err(|error| ObserveError::refused(name, error))
+    })?;
+    Ok(Hook {
+        program_type,
+        attach_type,
+        btf_id,
+    })
+}
+
+/// Loads a program for a hook, and unloads it.
 fn bill(
     name: &str,
     license: &CString,
     function: &Function,
-    hook: u32,
+    hook: &Hook,
 ) -> Result<ProgramBill, ObserveError> {
     let (descriptor, log) = match load(license, function, hook, LOG_STATISTICS) {
         Ok(loaded) => loaded,
@@ -136,13 +169,13 @@ fn bill(
 
 type Loaded = Result<(OwnedFd, String), (std::io::Error, String)>;
 
-fn load(license: &CString, function: &Function, hook: u32, log_level: u32) -> Loaded {
+fn load(license: &CString, function: &Function, hook: &Hook, log_level: u32) -> Loaded {
     let mut log = vec![0_u8; LOG_BYTES];
     let mut options = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as u64,
         attempts: 1,
-        expected_attach_type: BPF_TRACE_RAW_TP,
-        attach_btf_id: hook,
+        expected_attach_type: hook.attach_type,
+        attach_btf_id: hook.btf_id,
         log_level,
         log_size: u32::try_from(LOG_BYTES).unwrap_or(u32::MAX),
         log_buf: log.as_mut_ptr().cast::<c_char>(),
@@ -154,7 +187,7 @@ fn load(license: &CString, function: &Function, hook: u32, log_level: u32) -> Lo
     // call.
     let result = unsafe {
         bpf_prog_load(
-            BPF_PROG_TYPE_TRACING,
+            hook.program_type,
             std::ptr::null(),
             license.as_ptr(),
             instructions.as_ptr().cast(),

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use hostler_daemon::Schedule;
 use hostler_decide::identity::RawRule;
+use hostler_observe::NamedPeer;
 
 use super::{
     agent_pattern::AgentPattern,
@@ -27,6 +28,20 @@ const FAULTS_EXAMPLES: &str = "\
 Examples:
   hostler trace faults --duration 10s        who had page faults
   hostler trace faults --agent '*mcp*' --interval 1s --csv";
+
+const RTT_EXAMPLES: &str = "\
+Examples:
+  hostler trace rtt --duration 10s           who talked to whom, and how fast
+  hostler trace rtt --peer model=203.0.113.7:443 --peer tools=10.1.0.0/16
+  hostler trace rtt --agent '*mcp*' --interval 1s --json";
+
+const PEER_LONG_HELP: &str = "\
+Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]; may be given several times
+
+WHERE is an address (203.0.113.7, 2001:db8::7), a network (10.1.0.0/16), either with a port \
+(203.0.113.7:443, [2001:db8::7]:443, 10.1.0.0/16:443), or the name of a host with a port or without, \
+which is looked up once, when Hostler starts. The longest prefix wins, one with a port over one \
+without.";
 
 const AGENTS_EXAMPLES: &str = "\
 Examples:
@@ -240,6 +255,35 @@ pub(crate) struct FaultsArgs {
     /// Show the N with most major faults, then minor ones; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
+}
+
+pub(super) const RTT_HELP: &str = "\
+Measure whom each agent talks to by TCP, and how long a round trip takes
+
+A round trip is what the kernel measures for each connection, once for all that is under way at a \
+time: from sending to the acknowledgement, which the other end may put off by up to 40 ms. The other \
+end is one that --peer names, or else loopback, host (another address of this host), lan (its first \
+round trip took less than 5 ms), wan, or nobody (listeners, and connections that nobody answered). \
+SENT are acknowledged bytes. RESENT counts segments that were sent again, DROPPED those that a socket \
+had no room or no use for. Of connections older than Hostler, kernels before 6.12 tell only the \
+smoothed round trip, now and then.";
+
+/// Of which agents to measure round trips, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = RTT_EXAMPLES)]
+pub(crate) struct RttArgs {
+    /// Of which agents, when and how.
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
+    /// Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]
+    #[arg(long = "peer", value_name = "PEER", long_help = PEER_LONG_HELP)]
+    pub(crate) peers: Vec<NamedPeer>,
+    /// Show the N that spent most time in round trips; JSON and CSV hold all
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    pub(crate) top: usize,
+    /// Draw histograms of the first N; if not given, 3
+    #[arg(long, value_name = "N", conflicts_with_all = ["json", "csv"])]
+    pub(crate) histograms: Option<usize>,
 }
 
 /// Of which agents to tell where the time went, and how.

@@ -20,7 +20,11 @@ use crate::{
 const WATCHED: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&[], global, Options::default())?;
+    let options = Options {
+        sockets: true,
+        ..Options::default()
+    };
+    let mut observer = observe(&[], global, options)?;
     let mut limits = vec![
         "Agents inside gVisor, Kata or microVMs are seen as the host's threads of their sandbox."
             .to_owned(),

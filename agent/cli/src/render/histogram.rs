@@ -52,6 +52,27 @@ pub(super) fn histogram(window: &RunQueueWindow, width: usize, paint: Paint) -> 
     lines
 }
 
+/// The histogram of durations that are all of one kind, called `what`.
+pub(super) fn one_kind(durations: &Durations, what: &str, width: usize, paint: Paint) -> String {
+    /// Columns in front of the bars: indent, range, a count and the gaps.
+    const BEFORE_BARS: usize = 2 + 14 + 2 + 7 + 2;
+    let octaves = durations.octaves();
+    let most = octaves.iter().map(|octave| octave.count).max().unwrap_or(0);
+    let room = width.saturating_sub(BEFORE_BARS).max(8);
+    let mut lines = paint.faint(format!("  {what:>14}  {:>7}", "count")) + "\n";
+    for octave in &octaves {
+        let line = format!(
+            "  {:>14}  {:>7}  {}",
+            range(octave.start_ns, octave.end_ns),
+            compact_count(octave.count),
+            bar(octave.count, 0, most, room, paint),
+        );
+        lines.push_str(line.trim_end());
+        lines.push('\n');
+    }
+    lines
+}
+
 fn titles(paint: Paint) -> String {
     let columns = format!("  {:>14}  {:>7}  {:>9}  ", "waited", "woken", "preempted");
     let mark = if paint.is_on() { "█" } else { SHADE };

@@ -19,6 +19,8 @@ pub(super) struct LossesJson {
     waits_not_sent: u64,
     /// No loss: their waits had been reported.
     pairs_folded: u64,
+    peers_not_counted: u64,
+    sockets_without_record: u64,
 }
 
 impl From<LossSignal> for LossesJson {
@@ -34,6 +36,8 @@ impl From<LossSignal> for LossesJson {
             waits_held_back: losses.waits_held_back,
             waits_not_sent: losses.waits_not_sent,
             pairs_folded: losses.pairs_folded,
+            peers_not_counted: losses.peers_not_counted,
+            sockets_without_record: losses.sockets_without_record,
         }
     }
 }
@@ -80,6 +84,16 @@ pub(super) fn clauses(losses: &LossSignal) -> Vec<String> {
             losses.waits_not_sent,
             "long wait is in the sums only: its event found no room",
             "long waits are in the sums only: their events found no room",
+        ),
+        (
+            losses.peers_not_counted,
+            "reading of a socket was left out: the table of peers is full",
+            "readings of sockets were left out: the table of peers is full",
+        ),
+        (
+            losses.sockets_without_record,
+            "socket could not be given a record",
+            "sockets could not be given a record, or were told of without one",
         ),
     ];
     let mut clauses: Vec<String> = counted
@@ -132,6 +146,8 @@ mod tests {
             waits_held_back: 7,
             waits_not_sent: 1,
             pairs_folded: 5,
+            peers_not_counted: 4,
+            sockets_without_record: 1,
         });
         expect![[r#"
 
@@ -144,6 +160,8 @@ mod tests {
               2 long waits were not laid to who caused them: the table of pairs is full
               7 long waits are in the sums only: they came too fast to show each
               1 long wait is in the sums only: its event found no room
+              4 readings of sockets were left out: the table of peers is full
+              1 socket could not be given a record
               1.20 s of CPU time of new processes was charged to parents or cgroups
         "#]]
         .assert_eq(&one_or_many);

@@ -98,10 +98,11 @@ impl Observer {
     pub(super) fn recycle_slots(&mut self, now_ns: u64) {
         let rested: BTreeSet<u32> = std::iter::from_fn(|| self.slots.rested(now_ns)).collect();
         if rested.is_empty() {
+            self.recycle_peers(&rested);
             return;
         }
         self.probes.forget_pairs_of(&rested);
-        for slot in rested {
+        for &slot in &rested {
             self.directory.remove(slot);
             if let Some(state) = self.probes.leases().get(slot as usize) {
                 // Who still holds the old lease must look again from now on.
@@ -113,6 +114,7 @@ impl Observer {
             reading::clear(&self.probes, slot);
             self.slots.free(slot);
         }
+        self.recycle_peers(&rested);
     }
 
     pub(super) fn lease_of(&self, row: &ThreadRow) -> SlotLease {

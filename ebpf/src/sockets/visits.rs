@@ -1,0 +1,134 @@
+//! Visits of all sockets, as iterators of the kernel's: at start, for those that are older than the
+//! probes, and from time to time, for what was counted of those that only receive.
+//!
+//! aya-ebpf has no word for iterators, but its loader knows them by the name of their section.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::BPF_SOCK_OPS_RTT_CB_FLAG,
+    helpers::generated::{bpf_setsockopt, bpf_sock_from_file},
+};
+use hostler_common::peer::{SocketRecord, socket_flag};
+
+use super::{
+    count_round_trip,
+    owner::{lease_of_cgroup, lease_of_process},
+    peers::record_of,
+    take_in,
+};
+use crate::{
+    counter::add,
+    maps::{SOCKETS, count_loss},
+    offsets::{Socket, Task, tcp_state},
+};
+
+/// `IPPROTO_TCP`.
+const TCP_LEVEL: i32 = 6;
+
+/// The option of that name in the kernel's `bpf.h`, new in Linux 6.12.
+const TCP_BPF_SOCK_OPS_CB_FLAGS: i32 = 1008;
+
+/// The words of an iterator's context.
+const SOCKET: usize = 1;
+const TASK: usize = 1;
+const FILE: usize = 3;
+
+#[inline(always)]
+fn word(ctx: *mut c_void, index: usize) -> *const c_void {
+    // SAFETY: the verifier knows the context of each kind of iterator, and refuses other words.
+    unsafe { ctx.cast::<*const c_void>().add(index).read_volatile() }
+}
+
+/// Visits each file of each process in all network namespaces: a socket that is not known is its
+/// process's.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub(crate) extern "C" fn claim_sockets(ctx: *mut c_void) -> i32 {
+    let (task, file) = (word(ctx, TASK), word(ctx, FILE));
+    if task.is_null() || file.is_null() {
+        return 0;
+    }
+    // SAFETY: the verifier checks that it is a file; the helper looks whether it is a socket.
+    let socket = unsafe { bpf_sock_from_file(file.cast_mut().cast()) };
+    if socket.is_null() {
+        return 0;
+    }
+    let Some(socket) = Socket::from_socket(socket.cast()) else {
+        return 0;
+    };
+    if SOCKETS.get(socket).is_some() {
+        return 0;
+    }
+    let mut first = as_it_is(socket);
+    first.lease = lease_of_process(Task::new(task));
+    if SOCKETS.get_or_create(socket, &mut first).is_none() {
+        count_loss!(sockets_without_record);
+    }
+    0
+}
+
+/// Visits each TCP socket of one network namespace, and holds its lock.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
+    let Some(socket) = Socket::from_sock(word(ctx, SOCKET)) else {
+        return 0;
+    };
+    let mut first = as_it_is(socket);
+    let Some(known) = SOCKETS.get_or_create(socket, &mut first) else {
+        count_loss!(sockets_without_record);
+        return 0;
+    };
+    let state = socket.state();
+    let is_connection =
+        state != tcp_state::LISTEN && state != tcp_state::CLOSE && state != tcp_state::SYN_SENT;
+    let is_new = is_connection && known.flags & socket_flag::OPEN == 0;
+    if is_new {
+        known.flags |= socket_flag::OPEN;
+        if !asks_for_round_trips(socket) {
+            known.flags |= socket_flag::SAMPLED;
+        }
+    }
+    let Some(peer) = record_of(known, socket) else {
+        return 0;
+    };
+    if is_new {
+        add(&peer.adopted, 1);
+    }
+    let any = take_in(known, socket, peer);
+    if any && known.flags & socket_flag::SAMPLED != 0 {
+        count_round_trip(peer, socket, socket.smoothed_rtt_us());
+    }
+    0
+}
+
+/// What is known of a socket that is older than the probes: what it did until now does not count.
+#[inline(always)]
+fn as_it_is(socket: Socket) -> SocketRecord {
+    SocketRecord {
+        lease: lease_of_cgroup(socket.cgroup_id()),
+        sent_bytes: socket.sent_bytes(),
+        received_bytes: socket.received_bytes(),
+        retransmitted: socket.retransmitted(),
+        dropped: socket.dropped(),
+        ..SocketRecord::default()
+    }
+}
+
+/// Asks the kernel to tell of the socket's round trips, which it allows here from Linux 6.12 on.
+#[inline(always)]
+fn asks_for_round_trips(socket: Socket) -> bool {
+    let mut flags = socket.callback_flags() | BPF_SOCK_OPS_RTT_CB_FLAG;
+    // SAFETY: the verifier checks that it is a socket, and how large the value is.
+    let result = unsafe {
+        bpf_setsockopt(
+            socket.as_ptr(),
+            TCP_LEVEL,
+            TCP_BPF_SOCK_OPS_CB_FLAGS,
+            (&raw mut flags).cast(),
+            size_of::<u32>() as i32,
+        )
+    };
+    result == 0
+}
