@@ -163,15 +163,16 @@ fn round_trip(socket: Socket, told_us: u32) {
     } else {
         told_us
     };
-    count_round_trip(peer, socket, rtt_us);
+    let smoothed_us = socket.smoothed_rtt_us_with(rtt_us);
+    count_round_trip(peer, socket, rtt_us, smoothed_us);
     take_in(known, socket, peer);
 }
 
 #[inline(always)]
-fn count_round_trip(peer: &PeerRecord, socket: Socket, rtt_us: u32) {
+fn count_round_trip(peer: &PeerRecord, socket: Socket, rtt_us: u32, smoothed_us: u32) {
     record(&peer.round_trip, u64::from(rtt_us) * 1_000);
     add(&peer.rtt_us, u64::from(rtt_us));
-    peer.smoothed_rtt_us.store(socket.smoothed_rtt_us());
+    peer.smoothed_rtt_us.store(smoothed_us);
     peer.min_rtt_us.store(socket.min_rtt_us());
 }
 

@@ -78,6 +78,8 @@ impl Host {
             Need::CpuController => needs::controller(&self.cgroup_root, "cpu"),
             Need::Runqlat => needs::runqlat(),
             Need::SocketStatistics => needs::socket_statistics(),
+            Need::NetworkNamespaces => needs::network("ip link add near type veth peer name far"),
+            Need::Netem => needs::network("tc qdisc add dev lo root netem delay 1ms"),
             Need::Guest => needs::guest(),
         }
     }

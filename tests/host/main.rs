@@ -56,6 +56,10 @@ enum Need {
     Runqlat,
     /// What the kernel tells of each socket.
     SocketStatistics,
+    /// To make network namespaces, and cables between them.
+    NetworkNamespaces,
+    /// To make paths slow and lossy.
+    Netem,
     /// A machine that is ours alone, whose settings may be changed.
     Guest,
 }
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         oom::TESTS,
         refusals::TESTS,
         sockets::TESTS,
+        sockets::PATHS,
         waits::TESTS,
         &truth::tests(),
     ]

@@ -57,6 +57,20 @@ pub(crate) fn socket_statistics() -> Option<String> {
     }
 }
 
+/// What a command does in a network namespace of its own.
+pub(crate) fn network(command: &str) -> Option<String> {
+    let words = ["--net", "sh", "-c", command];
+    match Command::new("unshare").args(words).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().next().unwrap_or_default();
+            Some(format!("`{command}` fails here: {said}"))
+        }
+        Err(error) => Some(format!("unshare can't be run: {error}")),
+    }
+}
+
 /// A machine that is ours alone.
 pub(crate) fn guest() -> Option<String> {
     std::env::var_os("HOSTLER_GUEST")

@@ -1,5 +1,6 @@
 //! What is measured of TCP sockets is what the kernel tells of each of them by `TCP_INFO`.
 
+mod paths;
 mod talk;
 
 use std::net::TcpListener;
@@ -7,6 +8,7 @@ use std::net::TcpListener;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+pub(crate) use self::paths::TESTS as PATHS;
 pub(crate) use self::talk::{Info, listen, run_listener, run_refused, run_talker, talk};
 use crate::{
     Need, Test,

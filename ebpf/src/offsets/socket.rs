@@ -143,6 +143,17 @@ impl Socket {
         self.0.field::<u32>(&TCP_SRTT) >> 3
     }
 
+    /// The smoothed round trip in µs as it is with one more, of that length: the kernel tells of a
+    /// round trip before it does the same (`tcp_rtt_estimator`, after RFC 6298).
+    #[inline(always)]
+    pub(crate) fn smoothed_rtt_us_with(self, rtt_us: u32) -> u32 {
+        let eight_times: u32 = self.0.field(&TCP_SRTT);
+        let next = eight_times
+            .wrapping_add(rtt_us)
+            .wrapping_sub(eight_times >> 3);
+        if eight_times == 0 { rtt_us } else { next >> 3 }
+    }
+
     /// The shortest round trip that the kernel remembers, in µs.
     #[inline(always)]
     pub(crate) fn min_rtt_us(self) -> u32 {

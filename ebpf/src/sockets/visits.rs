@@ -98,7 +98,8 @@ pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
     }
     let any = take_in(known, socket, peer);
     if any && known.flags & socket_flag::SAMPLED != 0 {
-        count_round_trip(peer, socket, socket.smoothed_rtt_us());
+        let smoothed_us = socket.smoothed_rtt_us();
+        count_round_trip(peer, socket, smoothed_us, smoothed_us);
     }
     0
 }
