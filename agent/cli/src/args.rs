@@ -16,9 +16,9 @@ use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use options::{
     AgentsArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
-    LedgerArgs, LiveArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
+    LedgerArgs, LiveArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
-use options::{FAULTS_HELP, LEDGER_HELP, RTT_HELP};
+use options::{FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +39,8 @@ Examples:
   hostler trace runq --by preemptor  who made whom wait, until Ctrl-C
   hostler trace ledger --interval 5s where the time of each agent went
   hostler trace faults --interval 1s page faults, minor and major
-  hostler trace rtt --duration 10s   TCP round trips, by agent and peer";
+  hostler trace rtt --duration 10s   TCP round trips, by agent and peer
+  hostler trace pressure             time lost for want of CPU, memory, I/O";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -112,6 +113,9 @@ pub(crate) enum TraceCommand {
     /// Measure whom each agent talks to by TCP, and how long a round trip takes
     #[command(long_about = RTT_HELP)]
     Rtt(RttArgs),
+    /// Measure the time lost for want of CPU, memory and I/O, and show the pools of memory
+    #[command(long_about = PRESSURE_HELP)]
+    Pressure(PressureArgs),
     /// Measure where the time of each agent's threads goes
     #[command(long_about = LEDGER_HELP)]
     Ledger(LedgerArgs),
@@ -173,6 +177,7 @@ impl Command {
         match self {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
             Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
+            Self::Trace(TraceCommand::Pressure(pressure)) => pressure.trace.times.contradiction(),
             Self::Trace(TraceCommand::Rtt(rtt)) => rtt.trace.times.contradiction(),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
             _ => None,

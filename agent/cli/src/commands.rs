@@ -7,6 +7,7 @@ mod faults;
 mod ledger;
 mod live;
 mod pairs;
+mod pressure;
 mod rtt;
 mod rules;
 mod runq;
@@ -40,6 +41,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             None => runq::run(runq, global, stdout),
         },
         Some(Command::Trace(TraceCommand::Faults(faults))) => faults::run(faults, global, stdout),
+        Some(Command::Trace(TraceCommand::Pressure(pressure))) => {
+            pressure::run(pressure, global, stdout)
+        }
         Some(Command::Trace(TraceCommand::Rtt(rtt))) => rtt::run(rtt, global, stdout),
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),

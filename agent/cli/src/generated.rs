@@ -87,6 +87,7 @@ mod tests {
                 "hostler-man.1",
                 "hostler-trace-faults.1",
                 "hostler-trace-ledger.1",
+                "hostler-trace-pressure.1",
                 "hostler-trace-rtt.1",
                 "hostler-trace-runq.1",
                 "hostler-trace.1",

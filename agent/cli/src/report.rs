@@ -4,9 +4,11 @@ use hostler_common::slot::SlotLease;
 use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::faults::FaultWindow;
+use hostler_decide::host::HostWindow;
 use hostler_decide::identity::Kind;
 use hostler_decide::pairs::Who;
 use hostler_decide::peers::PeerWindow;
+use hostler_decide::polled::PolledWindow;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
@@ -270,6 +272,47 @@ impl RttReport {
     /// How long the window was, in ns.
     pub(crate) fn length_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
+/// Time lost for want of CPU, memory and I/O in a window, and pools of memory at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct PressureReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// The host as a whole.
+    pub(crate) host: HostWindow,
+    /// Agents that were read twice; who lost most of its time comes first.
+    pub(crate) rows: Vec<PressureRow>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// Time that one agent lost.
+#[derive(Clone, Debug)]
+pub(crate) struct PressureRow {
+    /// The agent's name.
+    pub(crate) agent: String,
+    /// Between its own readings.
+    pub(crate) polled: PolledWindow,
+}
+
+impl PressureReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
+impl PressureRow {
+    /// Parts of its time that it lost for want of anything, added up.
+    pub(crate) fn lost_share(&self) -> f64 {
+        let lost_us = self.polled.pressure.map_or(0, |pressure| {
+            pressure.cpu.some_us + pressure.memory.some_us + pressure.io.some_us
+        });
+        lost_us as f64 * 1e3 / (self.polled.length_ns.max(1) as f64)
     }
 }
 

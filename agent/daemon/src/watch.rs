@@ -2,6 +2,7 @@
 //! over or somebody says stop.
 
 use std::{
+    os::fd::OwnedFd,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use signal_hook::{
     flag,
 };
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
@@ -74,7 +76,7 @@ pub async fn watch_closely<E>(
     mut look: impl FnMut(&Reading, &Observer) -> Result<bool, E>,
     mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
-    let mut timers = Timers::start(schedule).map_err(WatchError::Signals)?;
+    let mut timers = Timers::start(schedule, observer.alarms()).map_err(WatchError::Signals)?;
     // From here on a signal brings a report.
     tracing::info!("measuring");
     let mut any_reported = false;
@@ -126,12 +128,14 @@ struct Timers {
     ticks: Interval,
     reports: Option<Interval>,
     end: Option<Instant>,
+    /// Can be read when the kernel tells of pressure.
+    alarms: Option<AsyncFd<OwnedFd>>,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Timers {
-    fn start(schedule: Schedule) -> std::io::Result<Self> {
+    fn start(schedule: Schedule, alarms: Option<OwnedFd>) -> std::io::Result<Self> {
         // Before whatever else takes signals: one that comes in between would be lost.
         let (interrupt, terminate) = (
             signal(SignalKind::interrupt())?,
@@ -150,6 +154,7 @@ impl Timers {
             ticks: every(interval.min(LONGEST_TICK)),
             reports: schedule.interval.map(every),
             end: schedule.duration.map(|duration| now + duration),
+            alarms: alarms.map(readable).transpose()?,
             interrupt,
             terminate,
         })
@@ -160,6 +165,7 @@ impl Timers {
             ticks,
             reports,
             end,
+            alarms,
             interrupt,
             terminate,
         } = self;
@@ -172,6 +178,7 @@ impl Timers {
             () = reach(*end) => Event::End,
             () = due(reports.as_mut()) => Event::Report,
             _ = ticks.tick() => Event::Tick,
+            () = told(alarms.as_ref()) => Event::Tick,
         }
     }
 }
@@ -180,6 +187,28 @@ async fn reach(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,
         None => std::future::pending().await,
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "an owned descriptor stays open for as long as it is registered, which is what the \
+              unsafe successor asks for"
+)]
+fn readable(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
+}
+
+/// The kernel tells of pressure: who reads takes that in. No more often than its alarms' windows
+/// are long, two seconds each.
+async fn told(alarms: Option<&AsyncFd<OwnedFd>>) {
+    let Some(alarms) = alarms else {
+        return std::future::pending().await;
+    };
+    match alarms.readable().await {
+        Ok(mut ready) => ready.clear_ready(),
+        // The runtime is ending.
+        Err(_) => std::future::pending().await,
     }
 }
 

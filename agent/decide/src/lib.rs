@@ -6,7 +6,8 @@
 //!
 //! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
 //! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
-//! [`peers`] who sockets talk to.
+//! [`peers`] who sockets talk to, [`polled`] what is read of cgroups from time to time ([`pressure`],
+//! [`reclaim`]), and [`host`] the host as a whole.
 //! [`pairs`] keeps room for who made whom wait. [`identity`] says which process belongs to which
 //! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
@@ -15,8 +16,12 @@ pub mod block_io;
 pub mod durations;
 pub mod explain;
 pub mod faults;
+pub mod host;
 pub mod identity;
 pub mod pairs;
 pub mod peers;
+pub mod polled;
+pub mod pressure;
+pub mod reclaim;
 pub mod signal;
 pub mod window;

@@ -10,7 +10,10 @@ use hostler_common::{
     wait_event::WaitEvent,
 };
 
-use crate::{durations::BucketReadings, identity::Kind, peers::PeerSignal};
+use crate::{
+    durations::BucketReadings, host::HostSignal, identity::Kind, peers::PeerSignal,
+    polled::PolledSignal,
+};
 
 /// The name that is shown in place of that of an agent that is gone.
 pub const DEPARTED: &str = "[departed]";
@@ -132,6 +135,8 @@ pub struct AgentReading {
     pub faults: FaultSignal,
     /// Processes that the kernel ended because memory ran out.
     pub oom_kills: u64,
+    /// The last reading of its cgroup; `None` if there was none yet.
+    pub polled: Option<Arc<PolledSignal>>,
 }
 
 impl AgentReading {
@@ -144,6 +149,7 @@ impl AgentReading {
             block_io: BlockIoSignal::default(),
             faults: FaultSignal::default(),
             oom_kills: 0,
+            polled: None,
         }
     }
 }
@@ -252,6 +258,8 @@ pub struct Reading {
     pub pairs: BTreeMap<PairKey, PairSignal>,
     /// Who sockets talk to, ordered by key; empty unless asked for.
     pub peers: Vec<(PeerKey, PeerSignal)>,
+    /// The host as a whole; `None` unless asked for.
+    pub host: Option<HostSignal>,
     /// Long waits that ended since the reading before, one by one; empty unless asked for.
     pub waits: Vec<WaitEvent>,
     /// What was lost.

@@ -15,8 +15,10 @@ pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow};
 use crate::{
     block_io::BlockIoWindow,
     faults::FaultWindow,
+    host::HostWindow,
     identity::Kind,
     peers::{PeerWindow, append_peers, peers_between},
+    polled::PolledWindow,
     signal::{
         Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LossSignal, PairSignal, Reading,
     },
@@ -41,6 +43,8 @@ pub struct Window {
     pub pairs: BTreeMap<PairKey, PairSignal>,
     /// What agents and those that they talk to had to do with each other.
     pub peers: BTreeMap<PeerKey, PeerWindow>,
+    /// What happened to the host as a whole; `None` unless asked for.
+    pub host: Option<HostWindow>,
     /// What was lost.
     pub losses: LossSignal,
 }
@@ -56,6 +60,7 @@ impl Window {
             cpus: cpus_between(earlier, later),
             pairs: pairs_between(earlier, later),
             peers: peers_between(&earlier.peers, &later.peers),
+            host: HostWindow::between(earlier.host.as_ref(), later.host.as_ref()),
             losses: later.losses.since(&earlier.losses),
         }
     }
@@ -82,6 +87,10 @@ impl Window {
             let sum = self.pairs.entry(pair).or_default();
             sum.waits += more.waits;
             sum.wait_ns += more.wait_ns;
+        }
+        match (&mut self.host, next.host) {
+            (Some(sum), Some(more)) => sum.append(more),
+            (none, more) => *none = more.or(none.take()),
         }
         self.losses.add(&next.losses);
         self.losses.peers_not_counted += append_peers(&mut self.peers, next.peers);
@@ -156,6 +165,7 @@ fn agents_between(
         let mut window = RunQueueWindow::between(ledger, &before.run_queue, &reading.run_queue);
         window.block_io = BlockIoWindow::between(&before.block_io, &reading.block_io);
         window.faults = FaultWindow::between(&before.faults, &reading.faults);
+        window.polled = PolledWindow::between(before.polled.as_ref(), reading.polled.as_ref());
         window.oom_kills = reading.oom_kills.wrapping_sub(before.oom_kills);
         if ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle() {
             agents.insert(id, (reading.agent.clone(), window));

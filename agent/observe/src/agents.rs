@@ -8,6 +8,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     identity::{AgentKey, Kind},
+    polled::PolledSignal,
     signal::{Agent, AgentSource, RunQueueSignal},
 };
 
@@ -51,6 +52,10 @@ pub(crate) struct Entry {
     pub(crate) last: Arc<RunQueueSignal>,
     /// The words of its ledger as they were then: while they stay, so do the histograms.
     pub(crate) last_words: [u64; STATES],
+    /// Whether they have changed since the cgroup was read.
+    pub(crate) is_busy: bool,
+    /// What was last read of its cgroup; `None` if it has none, or nothing was read yet.
+    pub(crate) polled: Option<Arc<PolledSignal>>,
 }
 
 /// All known agents. One that has left stays until its slot is given again, so that what it did
@@ -100,6 +105,8 @@ impl Directory {
             entered_ns: now_ns,
             last: Arc::default(),
             last_words: [0; STATES],
+            is_busy: false,
+            polled: None,
             agent,
         };
         self.entries.insert(entry.agent.id, entry);
@@ -166,6 +173,11 @@ impl Directory {
     /// Every known agent, by lease, to note what was read.
     pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries.values_mut()
+    }
+
+    /// The agent with a lease, to note what was read.
+    pub(crate) fn entry_mut(&mut self, lease: SlotLease) -> Option<&mut Entry> {
+        self.entries.get_mut(&lease)
     }
 
     /// How many agents are known, the two accounts not counted.

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{ProbeClock, SocketProbes, ThreadSource, observer::Observer, preflight, topology};
+use crate::{
+    ProbeClock, SocketProbes, ThreadSource, alarms::MAX_ALARMS, observer::Observer, preflight,
+    topology,
+};
 
 /// The first kernel on which sockets that are open can be asked to tell of their round trips.
 const CAN_BE_ASKED: (u32, u32) = (6, 12);
@@ -91,6 +94,9 @@ impl Observer {
             oom_source(self.available().oom_kills),
             self.socket_source(),
             self.older_socket_source(),
+            self.pressure_source(),
+            self.alarm_source(),
+            self.memory_source(),
             self.cgroup_source(),
             self.thread_source(),
         ]
@@ -153,6 +159,54 @@ impl Observer {
             in_use,
             better,
             note: note.to_owned(),
+        }
+    }
+
+    fn pressure_source(&self) -> SignalSource {
+        let source = "the kernel's pressure stall information (PSI), of the host and each cgroup";
+        let why_not = "this kernel does not count it (CONFIG_PSI, or psi=1 on its command line)";
+        let (in_use, better) = if Path::new("/proc/pressure/memory").exists() {
+            (Some(source.to_owned()), Vec::new())
+        } else {
+            (None, vec![(source.to_owned(), why_not.to_owned())])
+        };
+        SignalSource {
+            signal: "time lost for want of CPU, memory and I/O",
+            in_use,
+            better,
+            note: "the host at each tick; more than 64 agents in turn, each within 30 s".to_owned(),
+        }
+    }
+
+    fn alarm_source(&self) -> SignalSource {
+        let (set, refused) = self.alarm_counts();
+        let source = format!("at most {MAX_ALARMS} of the kernel's PSI triggers");
+        let mut better = Vec::new();
+        if let Some((count, reason)) = refused {
+            better.push((format!("{count} more"), reason.clone()));
+        }
+        SignalSource {
+            signal: "alarms when the host or a group loses a tenth of its time",
+            in_use: (set > 0).then_some(source),
+            better,
+            note: String::new(),
+        }
+    }
+
+    fn memory_source(&self) -> SignalSource {
+        let source = "memory.stat of each cgroup".to_owned();
+        let controllers = read_line(self.hierarchy().root().join("cgroup.subtree_control"));
+        let (in_use, better) = if controllers.split(' ').any(|name| name == "memory") {
+            (Some(source), Vec::new())
+        } else {
+            let why_not = "the memory controller is not enabled in the v2 hierarchy".to_owned();
+            (None, vec![(source, why_not)])
+        };
+        SignalSource {
+            signal: "memory of each agent, refaults, swap-ins, reclaim",
+            in_use,
+            better,
+            note: "of the host: /proc/vmstat, huge pages by node, zram, zswap".to_owned(),
         }
     }
 

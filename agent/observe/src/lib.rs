@@ -5,6 +5,8 @@
 //! the host, nothing is pinned, and all of it goes when the process goes.
 
 mod agents;
+mod alarms;
+mod cgroup_files;
 mod cgroups;
 mod claims;
 mod clock;
@@ -16,6 +18,7 @@ mod mapped;
 mod names;
 mod observer;
 mod offsets;
+mod pools;
 mod preflight;
 mod probes;
 mod process_files;

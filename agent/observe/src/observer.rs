@@ -9,6 +9,7 @@ mod cgroups;
 mod claims;
 mod leases;
 mod pairs;
+mod polls;
 mod sockets;
 
 use std::{
@@ -29,7 +30,7 @@ use hostler_decide::{
     signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
 };
 
-use self::sockets::Sockets;
+use self::{polls::Polls, sockets::Sockets};
 use crate::{
     AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
@@ -62,7 +63,7 @@ pub enum CpuView {
 pub struct Options {
     /// What is counted per CPU.
     pub cpu_view: CpuView,
-    /// Which agents, by name, [`CpuView::Selected`] counts.
+    /// Which agents, by name, [`CpuView::Selected`] counts and [`Options::pressure`] reads.
     pub select: Box<dyn Fn(&str) -> bool + Send>,
     /// Whether to read who made whom wait.
     pub pairs: bool,
@@ -74,6 +75,9 @@ pub struct Options {
     pub rules: Rules,
     /// Whether to follow sockets and read who they talk to.
     pub sockets: bool,
+    /// Whether to read pressure and memory, of the host and of the agents that [`Options::select`]
+    /// accepts.
+    pub pressure: bool,
     /// Who is at the other end of sockets, by name.
     pub peers: Vec<NamedPeer>,
     /// Where the list of threads comes from; the best that this kernel allows if not said.
@@ -96,6 +100,7 @@ impl Default for Options {
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
             sockets: false,
+            pressure: false,
             peers: Vec::new(),
             threads_from: None,
             clock: None,
@@ -126,6 +131,7 @@ pub struct Observer {
     slots: SlotBook,
     names: Names,
     sockets: Sockets,
+    polls: Polls,
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
@@ -176,6 +182,7 @@ impl Observer {
             slots: SlotBook::new(),
             names: Names::new(Path::new("/")),
             sockets: Sockets::new(options.peers.clone()),
+            polls: Polls::default(),
             options,
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),
@@ -193,6 +200,7 @@ impl Observer {
         observer.probes.attach_scheduler()?;
         observer.snapshot.threads()?;
         observer.start_sockets();
+        observer.start_polls(now_ns());
         observer.beginning = observer.read()?;
         observer.started_in = began.elapsed();
         tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "observing");
@@ -211,6 +219,7 @@ impl Observer {
         self.refresh_names(now_ns());
         self.probes.log_warnings();
         self.visit_sockets(now_ns());
+        self.poll_agents(now_ns());
         let at_ns = now_ns();
         let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
         self.warn_of_full_ledger(&agents);
@@ -220,6 +229,7 @@ impl Observer {
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
             peers: self.read_peers(),
+            host: self.read_host(),
             waits: self.read_waits(),
             losses: LossSignal {
                 pairs_folded: self.pairs_folded,

@@ -42,6 +42,7 @@ pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> 
                 block_io: sum_of_block_io(probes, entry.agent.id.slot),
                 faults: sum_of_faults(probes, entry.agent.id.slot),
                 oom_kills: sum_of_oom_kills(probes, entry.agent.id.slot),
+                polled: entry.polled.clone(),
             }
         })
         .collect()
@@ -54,6 +55,7 @@ fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
     if words != entry.last_words || counters(probes, slot) != counters_in(&entry.last) {
         entry.last = Arc::new(sum_of_run_queues(probes, slot));
         entry.last_words = words;
+        entry.is_busy = true;
     }
     words
 }

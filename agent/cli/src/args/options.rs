@@ -35,6 +35,11 @@ Examples:
   hostler trace rtt --peer model=203.0.113.7:443 --peer tools=10.1.0.0/16
   hostler trace rtt --agent '*mcp*' --interval 1s --json";
 
+const PRESSURE_EXAMPLES: &str = "\
+Examples:
+  hostler trace pressure --duration 1m       who lost time for want of what
+  hostler trace pressure --agent '*coder*' --interval 2s --json";
+
 const PEER_LONG_HELP: &str = "\
 Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]; may be given several times
 
@@ -253,6 +258,28 @@ pub(crate) struct FaultsArgs {
     #[command(flatten)]
     pub(crate) trace: TraceArgs,
     /// Show the N with most major faults, then minor ones; JSON and CSV hold all
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    pub(crate) top: usize,
+}
+
+pub(super) const PRESSURE_HELP: &str = "\
+Measure the time lost for want of CPU, memory and I/O, and show the pools of memory
+
+Times are the kernel's pressure stall information (PSI): the part of the time in which some of an \
+agent's threads were held up, FULL all that had something to do. MEMORY, SWAP and pages that were \
+needed again soon after they had been taken away (REFAULTS) need the memory controller of cgroup v2. \
+The host is read at each tick, and the kernel tells at once of the host and the largest groups when \
+a tenth of two seconds is lost. Up to 64 agents are all read at each tick; more are read in turn, \
+busy ones first, each every 30 s or more often: OVER says between which of its readings.";
+
+/// Of which agents to read pressure, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = PRESSURE_EXAMPLES)]
+pub(crate) struct PressureArgs {
+    /// Of which agents, when and how.
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
+    /// Show the N that lost most time; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
 }

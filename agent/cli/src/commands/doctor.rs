@@ -22,6 +22,7 @@ const WATCHED: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let options = Options {
         sockets: true,
+        pressure: true,
         ..Options::default()
     };
     let mut observer = observe(&[], global, options)?;

@@ -9,6 +9,7 @@ use crate::{
     block_io::BlockIoWindow,
     durations::Durations,
     faults::FaultWindow,
+    polled::PolledWindow,
     signal::{CpuReading, RunQueueSignal},
 };
 
@@ -35,6 +36,8 @@ pub struct RunQueueWindow {
     pub faults: FaultWindow,
     /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
     pub oom_kills: u64,
+    /// What was read of its cgroup from time to time; nothing is known of a CPU.
+    pub polled: PolledWindow,
 }
 
 impl RunQueueWindow {
@@ -67,6 +70,7 @@ impl RunQueueWindow {
             block_io: BlockIoWindow::default(),
             faults: FaultWindow::default(),
             oom_kills: 0,
+            polled: PolledWindow::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl RunQueueWindow {
         self.block_io.add(&other.block_io);
         self.faults.add(&other.faults);
         self.oom_kills += other.oom_kills;
+        self.polled.append(&other.polled);
     }
 
     /// Waits of both kinds that ended in the window.

@@ -1,0 +1,98 @@
+//! What a cgroup's own files tell: pressure, CPU time, and, with the memory controller, memory.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use hostler_decide::{
+    polled::{CpuAmounts, MemoryAmounts, PolledSignal},
+    pressure::{Pressure, Stall},
+    reclaim::Reclaim,
+};
+use procfs::{CpuPressure, FromRead as _, IoPressure, MemoryPressure, PressureRecord};
+
+/// Bytes that are read of one file: the longest, `memory.stat`, has some 2 KiB.
+const MOST_BYTES: u64 = 16 << 10;
+
+/// Reads all that is told of the cgroup at `folder`; `None` if it is gone.
+pub(crate) fn poll(folder: &Path, at_ns: u64) -> Option<PolledSignal> {
+    let cpu = CpuAmounts::parse(&text(&folder.join("cpu.stat")).ok()?);
+    let memory = text(&folder.join("memory.stat")).ok().map(|statistics| {
+        let number = |name: &str| {
+            let text = text(&folder.join(name)).unwrap_or_default();
+            text.trim().parse().unwrap_or(0)
+        };
+        let amounts = MemoryAmounts::parse(
+            &statistics,
+            number("memory.current"),
+            number("memory.swap.current"),
+        );
+        (amounts, Reclaim::parse(&statistics))
+    });
+    Some(PolledSignal {
+        at_ns,
+        pressure: pressure(folder, ["cpu.pressure", "memory.pressure", "io.pressure"]).ok(),
+        cpu,
+        memory,
+    })
+}
+
+/// Reads the pressure of a cgroup, or of the host; the files of CPU, memory and I/O.
+pub(crate) fn pressure(folder: &Path, names: [&str; 3]) -> io::Result<Pressure> {
+    let [cpu, memory, io] = names.map(|name| folder.join(name));
+    let unfit = |error: procfs::ProcError| io::Error::other(error);
+    let cpu = CpuPressure::from_read(text(&cpu)?.as_bytes()).map_err(unfit)?;
+    let memory = MemoryPressure::from_read(text(&memory)?.as_bytes()).map_err(unfit)?;
+    let io = IoPressure::from_read(text(&io)?.as_bytes()).map_err(unfit)?;
+    let stall = |some: &PressureRecord, full: &PressureRecord| Stall {
+        some_us: some.total,
+        full_us: full.total,
+    };
+    Ok(Pressure {
+        cpu: stall(&cpu.some, &cpu.full),
+        memory: stall(&memory.some, &memory.full),
+        io: stall(&io.some, &io.full),
+    })
+}
+
+/// A file's text, read within bounds.
+pub(crate) fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(512);
+    File::open(path)?
+        .take(MOST_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_cgroup_without_controllers_has_pressure_and_cpu_time_only() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line = |kind: &str, total: u64| {
+            format!("{kind} avg10=0.00 avg60=0.10 avg300=0.00 total={total}\n")
+        };
+        for (name, some) in [("cpu", 5), ("memory", 7), ("io", 9)] {
+            let text = line("some", some) + &line("full", 1);
+            fs::write(folder.path().join(format!("{name}.pressure")), text).expect("there is room");
+        }
+        fs::write(folder.path().join("cpu.stat"), "usage_usec 12\n").expect("there is room");
+        let polled = poll(folder.path(), 3).expect("it is there");
+        assert_eq!(polled.cpu.usage_us, 12);
+        assert_eq!(polled.memory, None);
+        let pressure = polled.pressure.expect("it has pressure");
+        assert_eq!(pressure.memory.some_us, 7);
+        assert_eq!(pressure.io.full_us, 1);
+    }
+
+    #[test]
+    fn a_cgroup_that_is_gone_tells_nothing() {
+        assert_eq!(poll(Path::new("/nowhere"), 3), None);
+    }
+}
