@@ -80,6 +80,7 @@ impl Host {
             Need::SocketStatistics => needs::socket_statistics(),
             Need::NetworkNamespaces => needs::network("ip link add near type veth peer name far"),
             Need::Netem => needs::network("tc qdisc add dev lo root netem delay 1ms"),
+            Need::Pressure => needs::pressure(),
             Need::Guest => needs::guest(),
         }
     }

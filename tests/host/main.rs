@@ -14,6 +14,7 @@ mod identity;
 mod load;
 mod needs;
 mod oom;
+mod pressure;
 mod refusals;
 mod sockets;
 mod truth;
@@ -60,6 +61,8 @@ enum Need {
     NetworkNamespaces,
     /// To make paths slow and lossy.
     Netem,
+    /// The kernel's account of time lost for want of something.
+    Pressure,
     /// A machine that is ours alone, whose settings may be changed.
     Guest,
 }
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         explain::TESTS,
         faults::TESTS,
         oom::TESTS,
+        pressure::TESTS,
         refusals::TESTS,
         sockets::TESTS,
         sockets::PATHS,

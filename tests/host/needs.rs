@@ -71,6 +71,12 @@ pub(crate) fn network(command: &str) -> Option<String> {
     }
 }
 
+/// The kernel's account of time lost for want of something.
+pub(crate) fn pressure() -> Option<String> {
+    let read = fs::read_to_string("/proc/pressure/cpu");
+    read.err().map(|error| format!("/proc/pressure: {error}"))
+}
+
 /// A machine that is ours alone.
 pub(crate) fn guest() -> Option<String> {
     std::env::var_os("HOSTLER_GUEST")
