@@ -85,15 +85,6 @@ impl Host {
         }
     }
 
-    /// Whether this kernel can't be asked to tell of the round trips of sockets that are open: those
-    /// before 6.12.
-    pub(crate) fn has_samples_of_old_sockets(&self) -> bool {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("it has one");
-        let mut numbers = release.split('.').map(|part| part.parse().unwrap_or(0));
-        let (major, minor): (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        (major, minor) < (6, 12)
-    }
-
     /// Where the v2 hierarchy is mounted.
     pub(crate) fn cgroup_root(&self) -> &Path {
         &self.cgroup_root

@@ -14,11 +14,11 @@ use std::{ffi::OsString, path::PathBuf};
 pub(crate) use agent_pattern::{AgentPattern, selects};
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
+use options::{ALL_HELP, FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 pub(crate) use options::{
-    AgentsArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
+    AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
     LedgerArgs, LiveArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
-use options::{FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,8 @@ Examples:
   hostler trace ledger --interval 5s where the time of each agent went
   hostler trace faults --interval 1s page faults, minor and major
   hostler trace rtt --duration 10s   TCP round trips, by agent and peer
-  hostler trace pressure             time lost for want of CPU, memory, I/O";
+  hostler trace pressure             time lost for want of CPU, memory, I/O
+  hostler trace all --interval 5s    all of these, one line for each agent";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -110,6 +111,9 @@ pub(crate) enum TraceCommand {
     /// Count the page faults of each agent
     #[command(long_about = FAULTS_HELP)]
     Faults(FaultsArgs),
+    /// Measure all signals, one line for each agent
+    #[command(long_about = ALL_HELP)]
+    All(AllArgs),
     /// Measure whom each agent talks to by TCP, and how long a round trip takes
     #[command(long_about = RTT_HELP)]
     Rtt(RttArgs),
@@ -178,6 +182,7 @@ impl Command {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
             Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
             Self::Trace(TraceCommand::Pressure(pressure)) => pressure.trace.times.contradiction(),
+            Self::Trace(TraceCommand::All(all)) => all.trace.times.contradiction(),
             Self::Trace(TraceCommand::Rtt(rtt)) => rtt.trace.times.contradiction(),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
             _ => None,

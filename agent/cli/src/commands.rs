@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod agents;
+mod all;
 mod doctor;
 mod explain;
 mod faults;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             None => runq::run(runq, global, stdout),
         },
         Some(Command::Trace(TraceCommand::Faults(faults))) => faults::run(faults, global, stdout),
+        Some(Command::Trace(TraceCommand::All(all))) => all::run(all, global, stdout),
         Some(Command::Trace(TraceCommand::Pressure(pressure))) => {
             pressure::run(pressure, global, stdout)
         }

@@ -85,6 +85,7 @@ mod tests {
                 "hostler-doctor.1",
                 "hostler-explain.1",
                 "hostler-man.1",
+                "hostler-trace-all.1",
                 "hostler-trace-faults.1",
                 "hostler-trace-ledger.1",
                 "hostler-trace-pressure.1",

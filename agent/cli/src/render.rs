@@ -2,6 +2,7 @@
 //! asks for the terminal's size, or looks at the environment.
 
 mod agents;
+mod all;
 mod doctor;
 mod explain;
 mod faults;
@@ -25,6 +26,7 @@ mod waits;
 mod wrap;
 
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
+pub(crate) use all::{all_csv, all_json, all_text};
 pub(crate) use doctor::{doctor_json, doctor_text};
 pub(crate) use explain::{explain_json, explain_text};
 pub(crate) use faults::{faults_csv, faults_json, faults_text};

@@ -275,6 +275,37 @@ impl RttReport {
     }
 }
 
+/// The signals of every kind in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct AllReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// Who spent most time on or waiting for a CPU comes first.
+    pub(crate) rows: Vec<AllRow>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// What one agent did.
+#[derive(Clone, Debug)]
+pub(crate) struct AllRow {
+    /// The agent.
+    pub(crate) agent: Agent,
+    /// Waits, faults and what else is counted of its threads.
+    pub(crate) window: RunQueueWindow,
+    /// Whom it talked to; the agent's name is not repeated.
+    pub(crate) peers: Vec<RttRow>,
+}
+
+impl AllReport {
+    /// How long the window was, in ns.
+    pub(crate) fn length_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
 /// Time lost for want of CPU, memory and I/O in a window, and pools of memory at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct PressureReport {
@@ -327,6 +358,8 @@ pub(crate) struct ExplainReport {
     pub(crate) agent: AgentLine,
     /// What was seen of it.
     pub(crate) evidence: Evidence,
+    /// Whom it talked to by TCP, with whom it spent most time in round trips first.
+    pub(crate) peers: Vec<RttRow>,
     /// What is concluded from that.
     pub(crate) explanation: Explanation,
     /// What is not exact.

@@ -94,7 +94,7 @@ impl Observer {
             oom_source(self.available().oom_kills),
             self.socket_source(),
             self.older_socket_source(),
-            self.pressure_source(),
+            pressure_source(),
             self.alarm_source(),
             self.memory_source(),
             self.cgroup_source(),
@@ -159,22 +159,6 @@ impl Observer {
             in_use,
             better,
             note: note.to_owned(),
-        }
-    }
-
-    fn pressure_source(&self) -> SignalSource {
-        let source = "the kernel's pressure stall information (PSI), of the host and each cgroup";
-        let why_not = "this kernel does not count it (CONFIG_PSI, or psi=1 on its command line)";
-        let (in_use, better) = if Path::new("/proc/pressure/memory").exists() {
-            (Some(source.to_owned()), Vec::new())
-        } else {
-            (None, vec![(source.to_owned(), why_not.to_owned())])
-        };
-        SignalSource {
-            signal: "time lost for want of CPU, memory and I/O",
-            in_use,
-            better,
-            note: "the host at each tick; more than 64 agents in turn, each within 30 s".to_owned(),
         }
     }
 
@@ -297,6 +281,22 @@ fn fault_source() -> SignalSource {
         in_use: Some("the kernel's own count for each thread, read at its switches".to_owned()),
         better: Vec::new(),
         note: "as getrusage has it, MAP_POPULATE and mlock included".to_owned(),
+    }
+}
+
+fn pressure_source() -> SignalSource {
+    let source = "the kernel's pressure stall information (PSI), of the host and each cgroup";
+    let why_not = "this kernel does not count it (CONFIG_PSI, or psi=1 on its command line)";
+    let (in_use, better) = if Path::new("/proc/pressure/memory").exists() {
+        (Some(source.to_owned()), Vec::new())
+    } else {
+        (None, vec![(source.to_owned(), why_not.to_owned())])
+    };
+    SignalSource {
+        signal: "time lost for want of CPU, memory and I/O",
+        in_use,
+        better,
+        note: "the host at each tick; more than 64 agents in turn, each within 30 s".to_owned(),
     }
 }
 

@@ -60,6 +60,10 @@ pub enum CpuView {
 }
 
 /// How to observe.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a signal that is asked for"
+)]
 pub struct Options {
     /// What is counted per CPU.
     pub cpu_view: CpuView,

@@ -77,7 +77,7 @@ pub(crate) fn run_listener(words: &[String]) -> ExitCode {
 
 fn send_back(mut stream: TcpStream) {
     stream.set_nodelay(true).expect("TCP has it");
-    let mut bytes = [0; 64 << 10];
+    let mut bytes = vec![0; 64 << 10];
     while let Ok(read) = stream.read(&mut bytes)
         && read > 0
     {

@@ -35,6 +35,11 @@ Examples:
   hostler trace rtt --peer model=203.0.113.7:443 --peer tools=10.1.0.0/16
   hostler trace rtt --agent '*mcp*' --interval 1s --json";
 
+const ALL_EXAMPLES: &str = "\
+Examples:
+  hostler trace all --duration 10s           every signal of every agent
+  hostler trace all --agent '*coder*' --interval 1s --json";
+
 const PRESSURE_EXAMPLES: &str = "\
 Examples:
   hostler trace pressure --duration 1m       who lost time for want of what
@@ -258,6 +263,28 @@ pub(crate) struct FaultsArgs {
     #[command(flatten)]
     pub(crate) trace: TraceArgs,
     /// Show the N with most major faults, then minor ones; JSON and CSV hold all
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    pub(crate) top: usize,
+}
+
+pub(super) const ALL_HELP: &str = "\
+Measure all signals, one line for each agent
+
+Run-queue waits, page faults, TCP round trips and pressure in one window: what `trace runq`, \
+`trace faults`, `trace rtt` and `trace pressure` tell in detail. JSON holds each of an agent's peers. A \
+signal that this kernel does not allow is left out; `hostler doctor` says why.";
+
+/// Of which agents to measure all signals, and how.
+#[derive(Args, Debug)]
+#[command(after_long_help = ALL_EXAMPLES)]
+pub(crate) struct AllArgs {
+    /// Of which agents, when and how.
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
+    /// Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]
+    #[arg(long = "peer", value_name = "PEER", long_help = PEER_LONG_HELP)]
+    pub(crate) peers: Vec<NamedPeer>,
+    /// Show the N that spent most time on or waiting for a CPU; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
 }

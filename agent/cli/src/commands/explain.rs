@@ -14,7 +14,7 @@ use crate::{
     failure::Failure,
     output::{self, Stdout},
     render::{Screen, explain_json, explain_text, printable},
-    report::{AgentLine, ExplainReport},
+    report::{AgentLine, ExplainReport, RttRow},
 };
 
 /// Names that are listed where a pattern matches several agents.
@@ -22,8 +22,12 @@ const MOST_NAMES: usize = 10;
 
 pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
+    let pattern = args.agent.clone();
     let options = Options {
         pairs: true,
+        sockets: true,
+        pressure: true,
+        select: Box::new(move |name| pattern.matches(name)),
         long_wait_ns,
         ..Options::default()
     };
@@ -62,6 +66,7 @@ fn report(
         from_ns: window.from_ns,
         to_ns: window.to_ns,
         agent: agent.clone(),
+        peers: peers_of(agent, window, observer),
         explanation: explain(&evidence),
         evidence,
         losses: LossSignal {
@@ -71,6 +76,23 @@ fn report(
             ..window.losses
         },
     }
+}
+
+/// Whom the agent talked to; with whom it spent most time in round trips comes first.
+fn peers_of(agent: &AgentLine, window: &Window, observer: &Observer) -> Vec<RttRow> {
+    let own = window
+        .peers
+        .iter()
+        .filter(|(key, _)| key.agent == agent.slot);
+    let mut rows: Vec<RttRow> = own
+        .map(|(key, peer)| RttRow {
+            agent: String::new(),
+            peer: observer.peer_name(key.peer).to_owned(),
+            window: peer.clone(),
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.window.counts.rtt_us));
+    rows
 }
 
 /// The only agent that the pattern matches. One whose whole name it is goes before others, which

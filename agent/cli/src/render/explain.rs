@@ -26,6 +26,9 @@ pub(crate) use json::explain_json;
 /// Lines longer than this are hard to read, however wide the terminal is.
 const COMFORTABLE: usize = 100;
 
+/// Peers that are shown of those that it talked to.
+const PEERS_NAMED: usize = 3;
+
 /// Agents that are named of those that had to wait.
 const WAITERS_NAMED: usize = 2;
 
@@ -64,6 +67,7 @@ impl Page {
             lines.push(String::new());
             lines.extend(self.waits(report));
             lines.extend(self.storage_and_memory(report));
+            lines.extend(self.network(report));
         }
         lines.extend(self.reasons(report, remedies));
         lines.extend(self.end(report, if remedies > 0 { 2 } else { 1 }));
@@ -145,12 +149,31 @@ impl Page {
             let (major, minor) = (count(window.faults.major), count(window.faults.minor));
             lines.extend(self.sentence(&format!("page faults: {major} major, {minor} minor")));
         }
+        if let Some(text) = words::memory(&window.polled) {
+            lines.extend(self.sentence(&text));
+        }
         if window.oom_kills > 0 {
             let text = format!(
                 "memory ran out: the kernel ended {} of its processes",
                 count(window.oom_kills)
             );
             lines.extend(self.sentence(&text));
+        }
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines
+    }
+
+    /// Whom it talked to by TCP, if anybody.
+    fn network(self, report: &ExplainReport) -> Vec<String> {
+        let mut lines = Vec::new();
+        for row in report.peers.iter().take(PEERS_NAMED) {
+            lines.extend(self.sentence(&words::peer(row)));
+        }
+        let more = report.peers.len().saturating_sub(PEERS_NAMED);
+        if more > 0 {
+            lines.extend(self.sentence(&format!("and {} more peers", count(more as u64))));
         }
         if !lines.is_empty() {
             lines.push(String::new());

@@ -236,6 +236,7 @@ struct ZramJson<'a> {
     memory_bytes: u64,
 }
 
+#[expect(clippy::struct_field_names, reason = "each name has its unit")]
 /// Time in µs in which some, or all, of what wanted to run was held up for want of it.
 #[derive(Serialize)]
 pub(super) struct PressureJson {

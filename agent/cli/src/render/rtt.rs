@@ -138,8 +138,10 @@ struct ReportJson<'a> {
     losses: LossesJson,
 }
 
+/// One agent and one of those that it talked to.
 #[derive(Serialize)]
-struct RowJson<'a> {
+pub(super) struct RowJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     agent: &'a str,
     /// A name given with `--peer`, or `loopback`, `host`, `lan`, `wan`, `nobody`.
     peer: &'a str,
@@ -169,7 +171,8 @@ struct RowJson<'a> {
     round_trip_buckets: Vec<[u64; 3]>,
 }
 
-fn row_json(row: &RttRow) -> RowJson<'_> {
+/// A row as JSON has it; without the agent's name if that is empty.
+pub(super) fn row_json(row: &RttRow) -> RowJson<'_> {
     let window = &row.window;
     let counts = window.counts;
     RowJson {

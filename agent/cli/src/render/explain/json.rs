@@ -4,7 +4,13 @@ use hostler_decide::explain::{Bursts, KeptWaiting, Reason, Verdict};
 use serde::Serialize;
 
 use crate::{
-    render::{ledger::LedgerJson, losses::LossesJson, machine::json_line},
+    render::{
+        ledger::LedgerJson,
+        losses::LossesJson,
+        machine::json_line,
+        pressure::PressureJson,
+        rtt::{RowJson as RttJson, row_json},
+    },
     report::ExplainReport,
 };
 
@@ -25,6 +31,10 @@ struct ReportJson<'a> {
     waits: WaitsJson,
     /// Null unless a few wake-ups wait much longer than most.
     bursts: Option<Bursts>,
+    /// Whom it talked to by TCP, as in the report `rtt`.
+    peers: Vec<RttJson<'a>>,
+    /// Between two readings of its cgroup; null if it has none.
+    pressure: Option<PressureJson>,
     /// Who waited longest for the agent comes first.
     kept_waiting: &'a [KeptWaiting],
     host: HostJson,
@@ -100,6 +110,8 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         ledger: (&report.evidence.window.ledger).into(),
         waits: WaitsJson::from(report),
         bursts: explanation.bursts,
+        peers: report.peers.iter().map(row_json).collect(),
+        pressure: report.evidence.window.polled.pressure.map(Into::into),
         kept_waiting: &report.evidence.kept_waiting,
         host: HostJson {
             cpus: report.evidence.host.cpus,

@@ -5,6 +5,9 @@ use hostler_decide::{
     explain::{Blame, Evidence, Host, KeptWaiting, explain},
     identity::Kind,
     pairs::Who,
+    peers::{PeerCounts, PeerWindow},
+    polled::PolledWindow,
+    pressure::{Pressure, Stall},
     signal::{AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
 };
@@ -12,7 +15,10 @@ use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::*;
-use crate::{render::samples, report::AgentLine};
+use crate::{
+    render::samples::{self, durations},
+    report::{AgentLine, RttRow},
+};
 
 const MS: u64 = 1_000_000;
 
@@ -55,6 +61,7 @@ fn report(name: &str, threads: u64, spent_ms: &[(u32, u64)], busy_ms: u64) -> Ex
             },
             place: format!("/{name}"),
         },
+        peers: Vec::new(),
         explanation: explain(&evidence),
         evidence,
         losses: LossSignal::default(),
@@ -442,7 +449,7 @@ fn what_it_read_and_wrote_is_said_and_that_memory_ran_out() {
 #[test]
 fn machines_get_all_numbers_and_each_reason_with_its_code_and_its_sentence() {
     expect![[r#"
-        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0}}
+        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"peers":[],"pressure":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0}}
     "#]].assert_eq(&explain_json(&against_another()));
 }
 
@@ -512,4 +519,54 @@ proptest! {
         let text = explain_text(&report("agents/a", 1, &spent, 5_000), screen(columns, 24));
         prop_assert!(text.lines().all(|line| line.width() <= columns), "{text}");
     }
+}
+
+#[test]
+fn whom_it_talked_to_and_what_memory_it_has_are_told_in_a_line_each() {
+    let mut report = against_itself().with(|evidence| {
+        evidence.window.polled = PolledWindow {
+            length_ns: 4_000 * MS,
+            pressure: Some(Pressure {
+                memory: Stall {
+                    some_us: 200_000,
+                    full_us: 0,
+                },
+                ..Pressure::default()
+            }),
+            ..PolledWindow::default()
+        };
+    });
+    report.peers = vec![RttRow {
+        agent: String::new(),
+        peer: "model".to_owned(),
+        window: PeerWindow {
+            counts: PeerCounts {
+                sent_bytes: 2_048,
+                retransmitted: 3,
+                ..PeerCounts::default()
+            },
+            round_trip: durations(100, 31_000_000),
+            ..PeerWindow::default()
+        },
+    }];
+    let screen = Screen {
+        columns: 100,
+        rows: 40,
+        color: false,
+    };
+    let text = explain_text(&report, screen);
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start));
+    assert_eq!(
+        line("TCP with model"),
+        Some(
+            "TCP with model: 106 round trips, p50 31.5 ms, p99 109 ms; 2.0 KiB sent, 0 B received; 3 segments"
+        ),
+        "{text}"
+    );
+    assert_eq!(
+        line("memory:"),
+        Some("memory: 5 % of the time lost for want of memory, 0 % for want of I/O"),
+        "{text}"
+    );
+    assert!(explain_json(&report).contains(r#""peers":[{"peer":"model""#));
 }

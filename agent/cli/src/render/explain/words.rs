@@ -1,8 +1,14 @@
 //! Reasons in words: what happened, with its numbers, and what may help.
 
-use hostler_decide::explain::{Blame, Bursts, Evidence, Reason, Verdict, Why};
+use hostler_decide::{
+    explain::{Blame, Bursts, Evidence, Reason, Verdict, Why},
+    polled::PolledWindow,
+};
 
-use crate::render::units::{compact_count, count, duration, rate, share};
+use crate::{
+    render::units::{bytes, compact_count, count, duration, duration_or_none, rate, share},
+    report::RttRow,
+};
 
 /// A host whose CPUs are busy for at least this much of the time is full.
 const FULL_PERCENT: u64 = 90;
@@ -80,6 +86,65 @@ pub(super) fn sentence(reason: &Reason, evidence: &Evidence, show: ShowName) -> 
             lost("Blocked uninterruptibly for")
         ),
     }
+}
+
+/// What an agent and one of those that it talked to had to do with each other.
+pub(super) fn peer(row: &RttRow) -> String {
+    let (window, counts) = (&row.window, &row.window.counts);
+    let mut clauses = Vec::new();
+    let round_trips = window.round_trip.total();
+    if round_trips > 0 {
+        clauses.push(format!(
+            "{} round trips, p50 {}, p99 {}",
+            compact_count(round_trips),
+            duration_or_none(window.round_trip.quantile_ns(0.5)),
+            duration_or_none(window.round_trip.quantile_ns(0.99)),
+        ));
+    }
+    if counts.sent_bytes + counts.received_bytes > 0 {
+        clauses.push(format!(
+            "{} sent, {} received",
+            bytes(counts.sent_bytes),
+            bytes(counts.received_bytes)
+        ));
+    }
+    for (number, what) in [
+        (counts.retransmitted, "segments sent again"),
+        (counts.dropped, "segments dropped"),
+        (counts.not_connected, "connections in vain"),
+    ] {
+        if number > 0 {
+            clauses.push(format!("{} {what}", count(number)));
+        }
+    }
+    if clauses.is_empty() {
+        clauses.push("connections came or went".to_owned());
+    }
+    format!("TCP with {}: {}", row.peer, clauses.join("; "))
+}
+
+/// The memory that it has, and the time that it lost for want of memory and I/O, if that was read.
+pub(super) fn memory(polled: &PolledWindow) -> Option<String> {
+    if polled.length_ns == 0 {
+        return None;
+    }
+    let mut clauses = Vec::new();
+    if let Some((amounts, pages)) = polled.memory {
+        clauses.push(format!(
+            "{}, {} swapped out; {} pages were needed again soon after they had been taken away",
+            bytes(amounts.current_bytes),
+            bytes(amounts.swap_bytes),
+            count(pages.refaulted()),
+        ));
+    }
+    if let Some(lost) = polled.pressure {
+        clauses.push(format!(
+            "{} of the time lost for want of memory, {} for want of I/O",
+            share(lost.memory.some_us * 1_000, polled.length_ns),
+            share(lost.io.some_us * 1_000, polled.length_ns),
+        ));
+    }
+    (!clauses.is_empty()).then(|| format!("memory: {}", clauses.join("; ")))
 }
 
 /// What may help; empty if nothing sound can be said.
