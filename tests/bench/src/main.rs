@@ -1,6 +1,7 @@
 //! What Hostler costs, measured on this machine beside its peers. `cargo xtask bench` builds this
 //! and Hostler as they are released, and runs it.
 
+mod budgets;
 mod child;
 mod hierarchy;
 mod interrupt;
@@ -27,6 +28,8 @@ struct Cli {
 enum Bench {
     /// What the programs on scheduler hooks cost, beside runqlat, cpudist and bpftrace.
     Probes(probes::ProbesArgs),
+    /// What Hostler costs beside a fleet of thousands of agents, held against its budgets.
+    Fleet(budgets::FleetArgs),
     /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
     /// compares it with what is expected.
     Verifier(verifier::VerifierArgs),
@@ -38,6 +41,7 @@ enum Bench {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Probes(args) => probes::run(&args),
+        Bench::Fleet(args) => budgets::run(&args),
         Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
     };

@@ -21,6 +21,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf, process::Command, time::Durati
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+pub(crate) use self::programs::Empty;
 use self::{
     record::{Record, Skipped},
     running::Bench,

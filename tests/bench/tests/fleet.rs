@@ -1,7 +1,7 @@
 //! The fleet on a real kernel: what it tells of itself, and what it leaves.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -10,6 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hostler_common::peer::class;
+use hostler_decide::{
+    peers::{PeerCounts, PeerWindow},
+    window::Window,
+};
+use hostler_observe::{Observer, Options};
 use libtest_mimic::{Arguments, Trial};
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,7 +32,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 type Test = (&'static str, fn(&Path));
 
-const TESTS: [Test; 4] = [
+const TESTS: [Test; 5] = [
     (
         "a_fleet_tells_what_each_agent_did",
         a_fleet_tells_what_each_agent_did,
@@ -34,6 +40,10 @@ const TESTS: [Test; 4] = [
     (
         "the_same_seed_gives_the_same_turns_in_each_run",
         the_same_seed_gives_the_same_turns_in_each_run,
+    ),
+    (
+        "hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do",
+        hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do,
     ),
     (
         "nothing_is_left_of_a_fleet_that_is_interrupted",
@@ -166,6 +176,72 @@ fn the_same_seed_gives_the_same_turns_in_each_run(_root: &Path) {
     assert!(first.len() > 50);
     assert_eq!(first, turns("--seed=7"));
     assert_ne!(first, turns("--seed=8"));
+}
+
+/// What Hostler has counted of each agent and loopback, by the name of its cgroup.
+fn counted_by_hostler(window: &Window) -> BTreeMap<&str, &PeerWindow> {
+    let peers = window.peers.iter();
+    peers
+        .filter(|(key, _)| key.peer == class::LOOPBACK)
+        .filter_map(|(key, peer)| Some((&*window.agents.get(&key.agent)?.0.name, peer)))
+        .collect()
+}
+
+fn hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do(_root: &Path) {
+    /// Before each request, see `wire.rs`.
+    const HEAD_BYTES: u64 = 8;
+    let mut observer = Observer::start(Options {
+        sockets: true,
+        ..Options::default()
+    })
+    .expect("root may observe");
+    let (_, truth) = run(&[]);
+    let reading = observer.read().expect("the host can be read");
+    let window = Window::between(observer.beginning(), &reading);
+    assert_eq!(window.losses.sockets_without_record, 0);
+    assert_eq!(window.losses.peers_not_counted, 0);
+    let counted = counted_by_hostler(&window);
+    for agent in of_kind(&truth, "agent") {
+        let requests: Vec<&Value> = of_kind(&truth, "turn")
+            .filter(|turn| turn["agent"] == agent["agent"] && turn["request"].is_object())
+            .map(|turn| &turn["request"])
+            .collect();
+        let sum = |field: &str| -> u64 {
+            let numbers = requests.iter().map(|request| request[field].as_u64());
+            numbers.map(|number| number.expect("a number")).sum()
+        };
+        let connections = requests
+            .iter()
+            .filter(|request| request["connect_ns"].is_u64())
+            .count() as u64;
+        let path = agent["cgroup"].as_str().expect("it has one");
+        let found = counted.iter().find(|(name, _)| path.ends_with(**name));
+        let Some((_, peer)) = found else {
+            assert!(requests.is_empty(), "{path} is missing");
+            continue;
+        };
+        let PeerCounts {
+            sent_bytes,
+            received_bytes,
+            connected,
+            closed,
+            ..
+        } = peer.counts;
+        assert_eq!(connected, connections, "{path}");
+        assert_eq!(closed, connections, "{path}");
+        // The kernel counts a connection's beginning and its end as a byte each.
+        let sent = sum("sent_bytes") + HEAD_BYTES * requests.len() as u64;
+        assert!(
+            (sent..=sent + 2 * connections).contains(&sent_bytes),
+            "{path}: {sent}, {peer:?}"
+        );
+        let received = sum("received_bytes");
+        assert!(
+            (received..=received + 2 * connections).contains(&received_bytes),
+            "{path}: {received}, {peer:?}"
+        );
+        assert!(peer.round_trip.total() >= connections, "{path}: {peer:?}");
+    }
 }
 
 /// Processes and the folder of cgroups that are left of a fleet.
