@@ -13,6 +13,7 @@
 
 pub mod agent_record;
 pub mod block_io;
+pub mod changes;
 pub mod clock;
 pub mod event;
 pub mod faults;

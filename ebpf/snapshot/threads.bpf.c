@@ -308,13 +308,11 @@ static struct thread_record *adopt(struct task_struct *task, u64 css_set, u64 cg
 
 /* Of whose process user space has said something new since: its threads look again at their next
  * change of state. */
-static void look_again(struct thread_record *record, struct task_struct *task, u64 cgroup_id)
+static void look_again(struct thread_record *record, struct task_struct *task)
 {
 	struct process_lease *process;
 	u32 by_rule = record->flags & FLAG_RULE;
 
-	if (!is_claimed(task, cgroup_id))
-		return;
 	process = process_lease(task);
 	if (!process)
 		return;
@@ -386,10 +384,13 @@ int visit_processes(struct bpf_iter__task *ctx)
 		return 0;
 	css_set = task->cgroups;
 	cgroup_id = cgroup_of(css_set);
+	/* Most threads of a large host: they should cost next to nothing. */
+	if (!is_claimed(task, cgroup_id))
+		return 0;
 	record = bpf_task_storage_get(&THREADS, task, 0, 0);
 	if (record)
-		look_again(record, task, cgroup_id);
-	if (task->pid == task->tgid && is_claimed(task, cgroup_id))
+		look_again(record, task);
+	if (task->pid == task->tgid)
 		report(ctx, task, cgroup_id, record);
 	return 0;
 }

@@ -6,6 +6,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
+    Global,
     helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
@@ -20,11 +21,18 @@ use hostler_common::{
 
 use crate::{
     clock::{monotonic_ns, now_ns},
-    counter::add_u32,
-    maps::{CGROUP_SLOTS, EVENTS, FREE_SLOTS, LEASES, LOSSES, PROCESS_SLOTS, THREADS, count_loss},
+    counter::{add, add_u32},
+    maps::{
+        CGROUP_SLOTS, CHANGES, EVENTS, FREE_SLOTS, LEASES, LOSSES, PROCESS_SLOTS, THREADS,
+        count_loss,
+    },
     offsets::{Cgroup, Task},
     threads::{agent_of, current_cpu, has_rules},
 };
+
+/// Id of the root of the v2 hierarchy; set before loading.
+#[unsafe(no_mangle)]
+static ROOT_CGROUP_ID: Global<u64> = Global::new(1);
 
 /// `CLONE_THREAD` of the kernel's `sched.h`: a thread of the same process.
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -48,6 +56,9 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the helper takes nothing and returns the running task.
     let parent = Task::new(unsafe { bpf_get_current_task_btf() }.cast::<c_void>());
     let is_process = clone_flags & CLONE_THREAD == 0;
+    if is_process {
+        count_change(child);
+    }
     let Some(parent) = THREADS.get(parent) else {
         return 0;
     };
@@ -71,11 +82,14 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A process runs another program: what was said of it holds no longer. Attached only where there
-/// are rules.
+/// A process runs another program: what rules said of it holds no longer.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let task = Task::new(ctx.arg::<*const c_void>(0));
+    count_change(task);
+    if !has_rules() {
+        return 0;
+    }
     // Its absence is the only way to fail, and means that nothing was said yet.
     let _absent = PROCESS_SLOTS.remove(task.process_id());
     if let Some(record) = THREADS.get(task) {
@@ -91,6 +105,8 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     let moved = Task::new(ctx.arg::<*const c_void>(2));
+    // Into the root cgroup or out of it, which is too rare to be told apart.
+    count_any_change();
     // SAFETY: the helper takes nothing and returns the running task.
     let current = Task::new(unsafe { bpf_get_current_task_btf() }.cast::<c_void>());
     if moved.process_id() != current.process_id() {
@@ -103,6 +119,21 @@ pub(crate) fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
         agent_of(thread, current, current_cpu(), now_ns());
     }
     0
+}
+
+/// Counts a change of a process that user space has a word to say about.
+#[inline(always)]
+pub(crate) fn count_change(task: Task) {
+    if has_rules() || task.cgroup_id() == ROOT_CGROUP_ID.load() {
+        count_any_change();
+    }
+}
+
+#[inline(always)]
+fn count_any_change() {
+    if let Some(changes) = CHANGES.get(0) {
+        add(&changes.count, 1);
+    }
 }
 
 /// A cgroup was made: it gets a slot at once, so that its first microsecond counts.

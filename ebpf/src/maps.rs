@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use hostler_common::{
     agent_record::AgentRecord,
+    changes::ProcessChanges,
     clock::ClockDifference,
     interrupts::InterruptRecord,
     losses::Losses,
@@ -49,6 +50,10 @@ pub(crate) static INTERRUPTS: Array<InterruptRecord, 1> = Array::new();
 /// What was lost, one element.
 #[btf_map]
 pub(crate) static LOSSES: Array<Losses, 1, MMAPABLE> = Array::new();
+
+/// Whether processes came, went or changed, one element.
+#[btf_map]
+pub(crate) static CHANGES: Array<ProcessChanges, 1, MMAPABLE> = Array::new();
 
 /// What is known of each thread.
 #[btf_map]

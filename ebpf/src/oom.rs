@@ -12,6 +12,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     clock::now_ns,
     counter::add,
+    lifecycle::count_change,
     maps::THREADS,
     offsets::Task,
     threads::{agent_of, current_cpu},
@@ -22,7 +23,11 @@ use crate::{
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let task = Task::new(ctx.arg::<*const c_void>(0));
-    if !task.is_first_of_process() || !task.is_oom_victim() {
+    if !task.is_first_of_process() {
+        return 0;
+    }
+    count_change(task);
+    if !task.is_oom_victim() {
         return 0;
     }
     if let Some(thread) = THREADS.get(task)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::doctor;
 
 /// The binary that these tests are about.
-const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
+pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
 
 /// CPUs that each NUMA node of a guest has.
 pub(crate) const CPUS_PER_NODE: usize = 2;

@@ -6,6 +6,7 @@
 mod controllers;
 mod doctor;
 mod guest;
+mod hotplug;
 mod nodes;
 
 use std::process::ExitCode;
@@ -21,7 +22,14 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let guest = guest::Guest::find();
     let mut trials = Vec::new();
-    for (name, run) in [controllers::TESTS, doctor::TESTS, nodes::TESTS].concat() {
+    for (name, run) in [
+        controllers::TESTS,
+        doctor::TESTS,
+        hotplug::TESTS,
+        nodes::TESTS,
+    ]
+    .concat()
+    {
         let lack = guest.as_ref().err();
         let lack = lack.or_else(|| guest.as_ref().ok()?.lacks.get(name));
         if let Some(reason) = lack {

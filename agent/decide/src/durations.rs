@@ -19,12 +19,12 @@ impl BucketReadings {
         if self == earlier {
             return Durations::default();
         }
-        let mut counts = Box::new([0; BUCKETS]);
-        for (index, count) in counts.iter_mut().enumerate() {
-            *count = u64::from(self.0[index].wrapping_sub(earlier.0[index]));
-        }
+        let counts = (0_u8..=u8::MAX).zip(self.0.iter().zip(earlier.0.iter()));
         Durations {
-            counts: Some(counts),
+            counts: counts
+                .filter(|(_, (now, before))| now != before)
+                .map(|(bucket, (now, before))| (bucket, u64::from(now.wrapping_sub(*before))))
+                .collect(),
         }
     }
 }
@@ -32,9 +32,12 @@ impl BucketReadings {
 /// How many durations fell into each bucket during a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durations {
-    /// `None` if there are no durations: most agents are idle in most windows.
-    counts: Option<Box<[u64; BUCKETS]>>,
+    /// Buckets that hold something, in order, each with its count: of an agent's window these are
+    /// few, and there are thousands of agents.
+    counts: Vec<(u8, u64)>,
 }
+
+const _: () = assert!(BUCKETS == 1 << u8::BITS);
 
 /// One bucket of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,24 +53,24 @@ pub struct Bucket {
 impl Durations {
     /// How many durations there are in all.
     pub fn total(&self) -> u64 {
-        self.counts().iter().sum()
+        self.counts.iter().map(|(_, count)| count).sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_none()
-    }
-
-    fn counts(&self) -> &[u64] {
-        self.counts.as_deref().map_or(&[], |counts| counts)
+        self.counts.is_empty()
     }
 
     /// Adds the durations of another distribution.
     pub fn add(&mut self, other: &Self) {
-        let Some(more) = &other.counts else { return };
-        let counts = self.counts.get_or_insert_with(|| Box::new([0; BUCKETS]));
-        for (count, more) in counts.iter_mut().zip(more.iter()) {
-            *count += more;
+        for &(bucket, more) in &other.counts {
+            match self
+                .counts
+                .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
+            {
+                Ok(at) => self.counts[at].1 += more,
+                Err(at) => self.counts.insert(at, (bucket, more)),
+            }
         }
     }
 
@@ -86,61 +89,50 @@ impl Durations {
         )]
         let rank = ((q * total as f64).ceil() as u64).clamp(1, total);
         let mut seen = 0;
-        for (index, &count) in self.counts().iter().enumerate() {
-            seen += count;
-            if seen >= rank {
-                return Some(bucket_start_ns(index + 1));
-            }
-        }
-        None
+        self.buckets().find_map(|bucket| {
+            seen += bucket.count;
+            (seen >= rank).then_some(bucket.end_ns)
+        })
     }
 
     /// The end of the highest bucket that holds anything, in ns.
     pub fn max_ns(&self) -> Option<u64> {
-        self.counts()
-            .iter()
-            .rposition(|&count| count > 0)
-            .map(|index| bucket_start_ns(index + 1))
+        self.buckets().last().map(|bucket| bucket.end_ns)
     }
 
     /// The buckets that hold something, shortest first.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
-        self.counts()
-            .iter()
-            .enumerate()
-            .filter(|&(_, &count)| count > 0)
-            .map(|(index, &count)| Bucket {
+        self.counts.iter().map(|&(bucket, count)| {
+            let index = usize::from(bucket);
+            Bucket {
                 start_ns: bucket_start_ns(index),
                 end_ns: bucket_start_ns(index + 1),
                 count,
-            })
+            }
+        })
     }
 
     /// The distribution by octaves, from the first that holds something to the last, those between
     /// them included: coarse enough to be drawn, one line an octave.
     pub fn octaves(&self) -> Vec<Bucket> {
-        if self.is_empty() {
-            return Vec::new();
-        }
         let per_octave = usize::try_from(BUCKETS_PER_OCTAVE).expect("8 fits");
-        let octaves: Vec<Bucket> = (0..BUCKETS / per_octave)
-            .map(|octave| {
-                let first = octave * per_octave;
-                Bucket {
-                    start_ns: bucket_start_ns(first),
-                    end_ns: bucket_start_ns(first + per_octave),
-                    count: self.counts()[first..first + per_octave].iter().sum(),
-                }
-            })
-            .collect();
-        let Some(first) = octaves.iter().position(|octave| octave.count > 0) else {
+        let octave_of = |&(bucket, _): &(u8, u64)| usize::from(bucket) / per_octave;
+        let (Some(first), Some(last)) = (self.counts.first(), self.counts.last()) else {
             return Vec::new();
         };
-        let last = octaves
-            .iter()
-            .rposition(|octave| octave.count > 0)
-            .unwrap_or(first);
-        octaves[first..=last].to_vec()
+        (octave_of(first)..=octave_of(last))
+            .map(|octave| {
+                let inside = self
+                    .counts
+                    .iter()
+                    .filter(|count| octave_of(count) == octave);
+                Bucket {
+                    start_ns: bucket_start_ns(octave * per_octave),
+                    end_ns: bucket_start_ns((octave + 1) * per_octave),
+                    count: inside.map(|(_, count)| count).sum(),
+                }
+            })
+            .collect()
     }
 }
 

@@ -142,36 +142,34 @@ impl Window {
     }
 }
 
+/// Both readings are ordered by id.
 fn agents_between(
     earlier: &Reading,
     later: &Reading,
 ) -> BTreeMap<SlotLease, (Agent, RunQueueWindow)> {
-    let before: BTreeMap<SlotLease, &AgentReading> = earlier
-        .agents
-        .iter()
-        .map(|reading| (reading.agent.id, reading))
-        .collect();
-    let mut agents = BTreeMap::new();
-    for reading in &later.agents {
+    let mut before = earlier.agents.iter().peekable();
+    let windows = later.agents.iter().filter_map(|reading| {
         let id = reading.agent.id;
-        let nothing;
-        let before = if let Some(before) = before.get(&id) {
-            before
-        } else {
-            nothing = AgentReading::nothing_of(reading.agent.clone());
-            &nothing
+        while before.next_if(|earlier| earlier.agent.id < id).is_some() {}
+        let window = match before.next_if(|earlier| earlier.agent.id == id) {
+            Some(before) => agent_between(before, reading),
+            None => agent_between(&AgentReading::nothing_of(reading.agent.clone()), reading),
         };
-        let ledger = LedgerWindow::between(&before.ledger, &reading.ledger);
-        let mut window = RunQueueWindow::between(ledger, &before.run_queue, &reading.run_queue);
-        window.block_io = BlockIoWindow::between(&before.block_io, &reading.block_io);
-        window.faults = FaultWindow::between(&before.faults, &reading.faults);
-        window.polled = PolledWindow::between(before.polled.as_ref(), reading.polled.as_ref());
-        window.oom_kills = reading.oom_kills.wrapping_sub(before.oom_kills);
-        if ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle() {
-            agents.insert(id, (reading.agent.clone(), window));
-        }
-    }
-    agents
+        let ledger = &window.ledger;
+        let is_there = ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle();
+        is_there.then(|| (id, (reading.agent.clone(), window)))
+    });
+    windows.collect()
+}
+
+fn agent_between(before: &AgentReading, reading: &AgentReading) -> RunQueueWindow {
+    let ledger = LedgerWindow::between(&before.ledger, &reading.ledger);
+    let mut window = RunQueueWindow::between(ledger, &before.run_queue, &reading.run_queue);
+    window.block_io = BlockIoWindow::between(&before.block_io, &reading.block_io);
+    window.faults = FaultWindow::between(&before.faults, &reading.faults);
+    window.polled = PolledWindow::between(before.polled.as_ref(), reading.polled.as_ref());
+    window.oom_kills = reading.oom_kills.wrapping_sub(before.oom_kills);
+    window
 }
 
 fn cpus_between(earlier: &Reading, later: &Reading) -> BTreeMap<u32, RunQueueWindow> {

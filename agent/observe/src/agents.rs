@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hostler_common::{
-    ledger::STATES,
+    ledger::{self, STATES, state},
     slot::{KERNEL, OTHER, SlotLease},
 };
 use hostler_decide::{
@@ -52,10 +52,23 @@ pub(crate) struct Entry {
     pub(crate) last: Arc<RunQueueSignal>,
     /// The words of its ledger as they were then: while they stay, so do the histograms.
     pub(crate) last_words: [u64; STATES],
-    /// Whether they have changed since the cgroup was read.
-    pub(crate) is_busy: bool,
+    /// The same as of when its cgroup was read.
+    pub(crate) polled_words: [u64; STATES],
     /// What was last read of its cgroup; `None` if it has none, or nothing was read yet.
     pub(crate) polled: Option<Arc<PolledSignal>>,
+}
+
+impl Entry {
+    /// Whether any of its threads did anything since its cgroup was read.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.last_words != self.polled_words
+    }
+
+    /// Whether a thread of it was blocked on I/O since then, or is.
+    pub(crate) fn was_blocked_on_io(&self) -> bool {
+        let at = state::BLOCKED_IO as usize;
+        self.last_words[at] != self.polled_words[at] || ledger::threads(self.last_words[at]) > 0
+    }
 }
 
 /// All known agents. One that has left stays until its slot is given again, so that what it did
@@ -105,7 +118,7 @@ impl Directory {
             entered_ns: now_ns,
             last: Arc::default(),
             last_words: [0; STATES],
-            is_busy: false,
+            polled_words: [0; STATES],
             polled: None,
             agent,
         };

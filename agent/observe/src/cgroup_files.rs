@@ -16,10 +16,48 @@ use procfs::{CpuPressure, FromRead as _, IoPressure, MemoryPressure, PressureRec
 /// Bytes that are read of one file: the longest, `memory.stat`, has some 2 KiB.
 const MOST_BYTES: u64 = 16 << 10;
 
-/// Reads all that is told of the cgroup at `folder`; `None` if it is gone.
-pub(crate) fn poll(folder: &Path, at_ns: u64) -> Option<PolledSignal> {
-    let cpu = CpuAmounts::parse(&text(&folder.join("cpu.stat")).ok()?);
-    let memory = text(&folder.join("memory.stat")).ok().map(|statistics| {
+/// Controllers that cgroups below the root have, and with them the files that are worth opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Controllers {
+    /// Without it, `cpu.stat` tells no more than the ledger does, and reading it costs most.
+    pub(crate) cpu: bool,
+    pub(crate) memory: bool,
+}
+
+impl Controllers {
+    /// Of the hierarchy at `root`.
+    pub(crate) fn of(root: &Path) -> Self {
+        let enabled = text(&root.join("cgroup.subtree_control")).unwrap_or_default();
+        let has = |wanted| enabled.split_whitespace().any(|name| name == wanted);
+        Self {
+            cpu: has("cpu"),
+            memory: has("memory"),
+        }
+    }
+}
+
+/// Reads all that is told of the cgroup at `folder`, but for the time lost for want of I/O if that is
+/// known already; `None` if the cgroup is gone.
+pub(crate) fn poll(
+    folder: &Path,
+    controllers: Controllers,
+    io: Option<Stall>,
+    at_ns: u64,
+) -> Option<PolledSignal> {
+    let pressure = pressure_with(
+        folder,
+        ["cpu.pressure", "memory.pressure", "io.pressure"],
+        io,
+    );
+    if pressure.is_err() && !folder.exists() {
+        return None;
+    }
+    let statistics = |is_worth: bool, name: &str| {
+        let read = || text(&folder.join(name)).ok();
+        is_worth.then(read).flatten()
+    };
+    let cpu = statistics(controllers.cpu, "cpu.stat").unwrap_or_default();
+    let memory = statistics(controllers.memory, "memory.stat").map(|statistics| {
         let number = |name: &str| {
             let text = text(&folder.join(name)).unwrap_or_default();
             text.trim().parse().unwrap_or(0)
@@ -33,27 +71,37 @@ pub(crate) fn poll(folder: &Path, at_ns: u64) -> Option<PolledSignal> {
     });
     Some(PolledSignal {
         at_ns,
-        pressure: pressure(folder, ["cpu.pressure", "memory.pressure", "io.pressure"]).ok(),
-        cpu,
+        pressure: pressure.ok(),
+        cpu: CpuAmounts::parse(&cpu),
         memory,
     })
 }
 
 /// Reads the pressure of a cgroup, or of the host; the files of CPU, memory and I/O.
 pub(crate) fn pressure(folder: &Path, names: [&str; 3]) -> io::Result<Pressure> {
-    let [cpu, memory, io] = names.map(|name| folder.join(name));
+    pressure_with(folder, names, None)
+}
+
+fn pressure_with(folder: &Path, names: [&str; 3], io: Option<Stall>) -> io::Result<Pressure> {
+    let [cpu, memory, io_file] = names.map(|name| folder.join(name));
     let unfit = |error: procfs::ProcError| io::Error::other(error);
     let cpu = CpuPressure::from_read(text(&cpu)?.as_bytes()).map_err(unfit)?;
     let memory = MemoryPressure::from_read(text(&memory)?.as_bytes()).map_err(unfit)?;
-    let io = IoPressure::from_read(text(&io)?.as_bytes()).map_err(unfit)?;
     let stall = |some: &PressureRecord, full: &PressureRecord| Stall {
         some_us: some.total,
         full_us: full.total,
     };
+    let io = match io {
+        Some(known) => known,
+        None => {
+            let io = IoPressure::from_read(text(&io_file)?.as_bytes()).map_err(unfit)?;
+            stall(&io.some, &io.full)
+        }
+    };
     Ok(Pressure {
         cpu: stall(&cpu.some, &cpu.full),
         memory: stall(&memory.some, &memory.full),
-        io: stall(&io.some, &io.full),
+        io,
     })
 }
 
@@ -83,7 +131,11 @@ mod tests {
             fs::write(folder.path().join(format!("{name}.pressure")), text).expect("there is room");
         }
         fs::write(folder.path().join("cpu.stat"), "usage_usec 12\n").expect("there is room");
-        let polled = poll(folder.path(), 3).expect("it is there");
+        let controllers = Controllers {
+            cpu: true,
+            memory: true,
+        };
+        let polled = poll(folder.path(), controllers, None, 3).expect("it is there");
         assert_eq!(polled.cpu.usage_us, 12);
         assert_eq!(polled.memory, None);
         let pressure = polled.pressure.expect("it has pressure");
@@ -93,6 +145,9 @@ mod tests {
 
     #[test]
     fn a_cgroup_that_is_gone_tells_nothing() {
-        assert_eq!(poll(Path::new("/nowhere"), 3), None);
+        assert_eq!(
+            poll(Path::new("/nowhere"), Controllers::default(), None, 3),
+            None
+        );
     }
 }

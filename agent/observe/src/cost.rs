@@ -131,7 +131,7 @@ impl Observer {
 /// The maps' kinds, as `ebpf/src/maps.rs` defines them.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "AGENTS" | "LEASES" | "CLOCK" | "CPUS" | "LOSSES" | "PEERS" | "PEER_POOL" => {
+        "AGENTS" | "LEASES" | "CHANGES" | "CLOCK" | "CPUS" | "LOSSES" | "PEERS" | "PEER_POOL" => {
             "array, mapped"
         }
         "THREAD_NAMES" | "INTERRUPTS" => "array",

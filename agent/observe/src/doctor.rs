@@ -141,7 +141,7 @@ impl Observer {
         if preflight::is_at_least(&preflight::release(), CAN_BE_ASKED) {
             return self.of_sockets(signal, better, "");
         }
-        let note = "one round trip each time that the list is read, all 5 s or longer";
+        let note = "one round trip each time that the list is read, every 10 s or less often";
         let mut source = self.of_sockets(signal, sampled, note);
         let reason = "Linux 6.12 is the first where a socket can be asked from outside";
         source.better.push((better.to_owned(), reason.to_owned()));

@@ -27,6 +27,8 @@ unsafe impl SharedRecord for hostler_common::slot::SlotState {}
 // SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::clock::ClockDifference {}
 // SAFETY: shared words and reserved ones that nobody touches.
+unsafe impl SharedRecord for hostler_common::changes::ProcessChanges {}
+// SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::losses::Losses {}
 // SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::peer::PeerRecord {}

@@ -30,7 +30,7 @@ use hostler_decide::{
     signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
 };
 
-use self::{polls::Polls, sockets::Sockets};
+use self::{claims::ClaimsSeen, polls::Polls, sockets::Sockets};
 use crate::{
     AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
@@ -143,6 +143,8 @@ pub struct Observer {
     without_slot: BTreeSet<Claim>,
     /// Whether it was said that an agent has nearly as many threads as its ledger can count.
     full_ledger_said: bool,
+    /// When processes were last looked at, and how often they had changed by then.
+    claims_seen: ClaimsSeen,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
     /// The pairs as they were last read, if there were many.
@@ -173,6 +175,8 @@ impl Observer {
             wait_events: options.wait_events,
             has_rules,
             sockets: options.sockets,
+            named_peers: !options.peers.is_empty(),
+            root_cgroup_id: hierarchy.root_id(),
             clock: options.clock,
         })?;
         let snapshot = Snapshot::open(options.threads_from, &probes, &hierarchy, has_rules)?;
@@ -191,6 +195,7 @@ impl Observer {
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),
             full_ledger_said: false,
+            claims_seen: ClaimsSeen::default(),
             events_missed: 0,
             last_pairs: BTreeMap::new(),
             pairs_folded: 0,
@@ -219,7 +224,7 @@ impl Observer {
     /// Takes in who came and went, and reads all signals.
     pub fn read(&mut self) -> Result<Reading, ObserveError> {
         self.follow_events();
-        self.refresh_claims()?;
+        self.refresh_claims_if_due(now_ns())?;
         self.refresh_names(now_ns());
         self.probes.log_warnings();
         self.visit_sockets(now_ns());

@@ -17,6 +17,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use hostler_common::{
     agent_record::AgentRecord,
+    changes::ProcessChanges,
     clock::ClockDifference,
     event::CgroupEvent,
     losses::Losses,
@@ -39,16 +40,14 @@ pub(crate) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR")
 
 /// Programs that follow threads and cgroups. They come first, so that whoever is made from then on
 /// is known.
-const LIFECYCLE: [&str; 5] = [
+const LIFECYCLE: [&str; 6] = [
     "task_newtask",
+    "sched_process_exec",
     "cgroup_attach_task",
     "cgroup_mkdir",
     "cgroup_rmdir",
     "sched_process_exit",
 ];
-
-/// Follows what processes run, which matters to rules only.
-const FOR_RULES: &str = "sched_process_exec";
 
 /// Tell interrupts apart, for who asks who made whom wait.
 const FOR_CAUSES: [&str; 4] = [
@@ -87,6 +86,10 @@ pub(crate) struct Settings {
     pub(crate) has_rules: bool,
     /// Whether sockets are to be followed.
     pub(crate) sockets: bool,
+    /// Whether the user has given names to peers.
+    pub(crate) named_peers: bool,
+    /// Id of the root of the v2 hierarchy.
+    pub(crate) root_cgroup_id: u64,
     /// The clock to read; the best that this host allows if not said.
     pub(crate) clock: Option<ProbeClock>,
 }
@@ -94,9 +97,6 @@ pub(crate) struct Settings {
 impl Settings {
     fn followers(&self) -> Vec<&'static str> {
         let mut names = LIFECYCLE.to_vec();
-        if self.has_rules {
-            names.push(FOR_RULES);
-        }
         if self.causes {
             names.extend(FOR_CAUSES);
         }
@@ -121,6 +121,7 @@ pub(crate) struct Probes {
     leases: Mapped<SlotState>,
     cpus: Mapped<CpuRecord>,
     losses: Mapped<Losses>,
+    changes: Mapped<ProcessChanges>,
     peers: Mapped<PeerRecord>,
     peer_pool: Mapped<PeerPool>,
     sockets: SocketProbes,
@@ -158,17 +159,20 @@ impl Probes {
         let available = Available::from_fields(&fields);
         let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
         let reads_run_queue = clock.clock == ProbeClock::RunQueue;
-        let [wait_events, causes, rules, run_queue_clock] = [
+        let [wait_events, causes, rules, run_queue_clock, named_peers] = [
             settings.wait_events,
             settings.causes,
             settings.has_rules,
             reads_run_queue,
+            settings.named_peers,
         ]
         .map(u32::from);
         loader.override_global("INTERRUPTS_WANTED", &causes, true);
         loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);
         loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);
         loader.override_global("RULES", &rules, true);
+        loader.override_global("NAMED_PEERS", &named_peers, true);
+        loader.override_global("ROOT_CGROUP_ID", &settings.root_cgroup_id, true);
         loader.override_global("CPU_VIEW", &settings.cpu_view, true);
         loader.override_global("LONG_WAIT_NS", &settings.long_wait_ns, true);
         for (global, offset) in &fields {
@@ -190,6 +194,7 @@ impl Probes {
             leases: Mapped::new("LEASES", descriptor(&ebpf, "LEASES")?, SLOTS)?,
             cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
             losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
+            changes: Mapped::new("CHANGES", descriptor(&ebpf, "CHANGES")?, 1)?,
             peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, peers)?,
             peer_pool: Mapped::new("PEER_POOL", descriptor(&ebpf, "PEER_POOL")?, 1)?,
             sockets: SocketProbes::Unwanted,
@@ -301,6 +306,11 @@ impl Probes {
     /// Which of the signals that not every kernel has are counted.
     pub(crate) fn available(&self) -> Available {
         self.available
+    }
+
+    /// How often processes came, went or changed of those that user space has a word to say about.
+    pub(crate) fn process_changes(&self) -> u64 {
+        self.changes.records()[0].count.load()
     }
 
     /// What was lost.

@@ -55,7 +55,6 @@ fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
     if words != entry.last_words || counters(probes, slot) != counters_in(&entry.last) {
         entry.last = Arc::new(sum_of_run_queues(probes, slot));
         entry.last_words = words;
-        entry.is_busy = true;
     }
     words
 }

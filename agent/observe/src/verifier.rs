@@ -73,6 +73,8 @@ pub fn program_bills() -> Result<Vec<ProgramBill>, ObserveError> {
         wait_events: true,
         has_rules: true,
         sockets: true,
+        named_peers: true,
+        root_cgroup_id: 1,
         clock: has_clock.then_some(ProbeClock::RunQueue),
     })?;
     let mut bills = bills_of_probes(&probes)?;

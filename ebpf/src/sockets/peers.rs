@@ -1,6 +1,6 @@
 //! Who is at the other end of a socket, and where that is counted.
 
-use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::{Global, btf_maps::lpm_trie::Key};
 use hostler_common::{
     peer::{
         LAN_END_US, MAX_PEERS, NetworkKey, PeerKey, PeerRecord, SocketRecord, class, socket_flag,
@@ -18,6 +18,10 @@ use crate::{
 /// Bits of an address and its port.
 const WHOLE: u32 = 8 * size_of::<NetworkKey>() as u32;
 
+/// 1 if the user has given names to peers, set before loading.
+#[unsafe(no_mangle)]
+static NAMED_PEERS: Global<u32> = Global::new(0);
+
 /// `BPF_NOEXIST`: another CPU that was first must not be overwritten.
 const ONLY_NEW: u64 = 1;
 
@@ -33,10 +37,8 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         }
     }
     if known.flags & socket_flag::PEER_KNOWN == 0 {
-        if let Some(peer) = peer_of(socket) {
-            known.peer = peer;
-            known.flags |= socket_flag::PEER_KNOWN;
-        }
+        known.peer = peer_of(socket);
+        known.flags |= socket_flag::PEER_KNOWN;
         known.record = 0;
     }
     if known.record == 0 {
@@ -54,24 +56,39 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
     record
 }
 
-/// The class of the other end; `None` as long as there was no round trip that would tell.
+/// What the networks say too, at less cost: most sockets of a host full of agents and their tools.
 #[inline(always)]
-fn peer_of(socket: Socket) -> Option<u16> {
+fn is_loopback(address: &[u16; 8]) -> bool {
+    let [a, b, c, d, e, mapped, first, second] = *address;
+    let is_low = a | b | c | d | e == 0;
+    let is_ipv4 = mapped == u16::MAX && first.to_ne_bytes()[0] == 127;
+    let is_ipv6 = mapped | first == 0 && second == u16::to_be(1);
+    is_low && (is_ipv4 || is_ipv6)
+}
+
+/// The class of the other end of a connection that stands, or stood. Where its first packets were
+/// lost there is no first round trip to tell by: it counts as far away.
+#[inline(always)]
+fn peer_of(socket: Socket) -> u16 {
     if socket.state() == tcp_state::LISTEN {
-        return Some(class::NOBODY as u16);
+        return class::NOBODY as u16;
     }
     let end = socket.other_end();
     let any_port = NetworkKey { port: 0, ..end };
-    if let Some(&named) = NETWORKS.get(&Key::new(WHOLE, end)) {
-        return Some(named);
+    if NAMED_PEERS.load() == 0 && is_loopback(&end.address) {
+        return class::LOOPBACK as u16;
+    }
+    if NAMED_PEERS.load() != 0
+        && let Some(&named) = NETWORKS.get(&Key::new(WHOLE, end))
+    {
+        return named;
     }
     if let Some(&network) = NETWORKS.get(&Key::new(WHOLE, any_port)) {
-        return Some(network);
+        return network;
     }
     match socket.smoothed_rtt_us() {
-        0 => None,
-        1..LAN_END_US => Some(class::LAN as u16),
-        _ => Some(class::WAN as u16),
+        1..LAN_END_US => class::LAN as u16,
+        _ => class::WAN as u16,
     }
 }
 

@@ -81,9 +81,10 @@ pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
         return 0;
     };
     let state = socket.state();
-    let is_connection =
-        state != tcp_state::LISTEN && state != tcp_state::CLOSE && state != tcp_state::SYN_SENT;
-    let is_new = is_connection && known.flags & socket_flag::OPEN == 0;
+    if state == tcp_state::SYN_SENT || state == tcp_state::CLOSE {
+        return 0;
+    }
+    let is_new = state != tcp_state::LISTEN && known.flags & socket_flag::OPEN == 0;
     if is_new {
         known.flags |= socket_flag::OPEN;
         if !asks_for_round_trips(socket) {

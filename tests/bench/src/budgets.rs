@@ -93,5 +93,5 @@ fn time_needed(args: &FleetArgs) -> Duration {
     args.starts * Duration::from_secs(3)
         + args.ticks * Duration::from_secs(2)
         + args.pairs * pair
-        + Duration::from_secs(60)
+        + Duration::from_mins(1)
 }

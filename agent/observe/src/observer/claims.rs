@@ -19,7 +19,46 @@ use crate::{
     programs::ProgramKey,
 };
 
+/// How long processes may go unseen where nothing has changed, in ns: what the kernel side did not
+/// notice, whatever that may be, is made up for then.
+const LONGEST_NS: u64 = 8_000_000_000;
+
+/// What is remembered of the last look at processes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ClaimsSeen {
+    at_ns: u64,
+    changes: u64,
+    /// Who was on its way out is to be looked for once more.
+    once_more: bool,
+}
+
 impl Observer {
+    /// As [`Observer::refresh_claims`], unless there is nothing new: looking at all processes of a
+    /// large host costs milliseconds. Rules may also depend on what the kernel does not tell of.
+    pub(super) fn refresh_claims_if_due(&mut self, now_ns: u64) -> Result<(), ObserveError> {
+        let seen = ClaimsSeen {
+            at_ns: now_ns,
+            changes: self.probes.process_changes(),
+            once_more: false,
+        };
+        let before = self.claims_seen;
+        let has_changed = seen.changes != before.changes;
+        let is_due = self.identities.is_some()
+            || !self.without_slot.is_empty()
+            || has_changed
+            || before.once_more
+            || now_ns.saturating_sub(before.at_ns) >= LONGEST_NS;
+        if !is_due {
+            return Ok(());
+        }
+        // What changes from here on is for the next time.
+        self.claims_seen = ClaimsSeen {
+            once_more: has_changed,
+            ..seen
+        };
+        self.refresh_claims()
+    }
+
     /// Takes in which processes there are, and charges their threads to whom they belong.
     pub(super) fn refresh_claims(&mut self) -> Result<(), ObserveError> {
         let rows = self.snapshot.processes()?;

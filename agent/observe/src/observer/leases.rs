@@ -7,13 +7,19 @@ use hostler_decide::signal::{Agent, AgentSource};
 
 use super::Observer;
 use crate::{
-    agents::Origin,
+    agents::{Entry, Origin},
     claims::Claim,
     clock::now_ns,
     names::{CgroupName, NAMES_SETTLE_NS},
     processes::ThreadRow,
     reading,
 };
+
+/// Where more agents than this are young, as after a start, each one's name is looked up again in
+/// one of so many seconds only.
+const MANY_YOUNG: usize = 256;
+const TURNS: u64 = 8;
+const TURN_NS: u64 = 1_000_000_000;
 
 impl Observer {
     /// A slot, under a new generation, for an agent that user space has found; `None` if all are in
@@ -78,9 +84,12 @@ impl Observer {
     /// Container runtimes write down what a container is called a moment after they have made its
     /// cgroup: the names of young agents are looked up again.
     pub(super) fn refresh_names(&mut self, now_ns: u64) {
+        let is_young = |entry: &Entry| now_ns.saturating_sub(entry.entered_ns) < NAMES_SETTLE_NS;
+        let young = self.directory.entries().filter(|entry| is_young(entry));
+        let turns = if young.count() > MANY_YOUNG { TURNS } else { 1 };
         for entry in self.directory.entries_mut() {
-            let is_young = now_ns.saturating_sub(entry.entered_ns) < NAMES_SETTLE_NS;
-            if entry.path.is_empty() || !is_young {
+            let turn = now_ns / TURN_NS + u64::from(entry.agent.id.slot);
+            if entry.path.is_empty() || !is_young(entry) || !turn.is_multiple_of(turns) {
                 continue;
             }
             let name = self.names.of_cgroup(&entry.path, now_ns);

@@ -14,14 +14,15 @@ use super::Observer;
 use crate::{
     agents::{Entry, Origin},
     alarms::Alarms,
-    cgroup_files, pools,
+    cgroup_files::{self, Controllers},
+    pools,
 };
 
 /// In which every agent is read at least once, in ns: with a margin below the 30 s that are promised.
-pub(crate) const CYCLE_NS: u64 = 25_000_000_000;
+pub(crate) const CYCLE_NS: u64 = 28_000_000_000;
 
 /// Busy agents that are read at each call besides those whose turn it is.
-const BUSY_FIRST: usize = 24;
+const BUSY_FIRST: usize = 8;
 
 /// So many agents at the most are all read each time.
 const FEW: usize = 64;
@@ -36,6 +37,7 @@ pub(super) struct Polls {
     polled_ns: u64,
     grouped_ns: u64,
     alarms: Option<Alarms>,
+    controllers: Controllers,
 }
 
 impl Observer {
@@ -49,6 +51,7 @@ impl Observer {
             Err(error) => tracing::warn!(%error, "no alarms of pressure can be set"),
         }
         self.polls.polled_ns = now_ns;
+        self.polls.controllers = Controllers::of(self.hierarchy.root());
         let all: Vec<SlotLease> = self.pollable().map(|entry| entry.agent.id).collect();
         self.poll(&all, now_ns);
         self.set_alarms(now_ns);
@@ -112,7 +115,7 @@ impl Observer {
             .pollable()
             .map(|entry| {
                 let at_ns = entry.polled.as_ref().map_or(0, |polled| polled.at_ns);
-                (entry.agent.id, at_ns, entry.is_busy)
+                (entry.agent.id, at_ns, entry.is_busy())
             })
             .collect();
         let share = entries.len() as u128 * u128::from(passed_ns);
@@ -142,14 +145,20 @@ impl Observer {
 
     fn poll<'a>(&mut self, agents: impl IntoIterator<Item = &'a SlotLease>, now_ns: u64) {
         let root = self.hierarchy.root().to_owned();
+        let controllers = self.polls.controllers;
         for &id in agents {
             let Some(entry) = self.directory.entry_mut(id) else {
                 continue;
             };
-            entry.is_busy = false;
+            let before = entry.polled.as_deref().copied();
+            // Time is lost for want of I/O in the state that the ledger knows as well.
+            let io = before.filter(|_| !entry.was_blocked_on_io());
+            let io = io.and_then(|before| Some(before.pressure?.io));
             // One that is gone keeps what was read last.
-            if let Some(polled) = cgroup_files::poll(&root.join(&entry.path), now_ns) {
+            let folder = root.join(&entry.path);
+            if let Some(polled) = cgroup_files::poll(&folder, controllers, io, now_ns) {
                 entry.polled = Some(Arc::new(polled));
+                entry.polled_words = entry.last_words;
             }
         }
     }

@@ -41,8 +41,6 @@ pub(super) struct Sockets {
     /// Records that nobody is counted in any more, to be cleared at the next reading.
     resting: Vec<u32>,
     visited_ns: u64,
-    /// Namespaces that could not be visited.
-    pub(super) namespaces_missed: u64,
 }
 
 /// What was last read of a record: while the counts stay, so do the histograms.
@@ -151,7 +149,6 @@ impl Observer {
             }
             // Its process may have ended; if others are left in it, the next listing finds them.
             Err(error) => {
-                self.sockets.namespaces_missed += 1;
                 tracing::debug!(namespace = id, %error, "a network namespace was not visited");
             }
         }

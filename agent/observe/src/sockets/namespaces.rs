@@ -21,7 +21,7 @@ pub(crate) type NamespaceId = u64;
 pub(crate) const CYCLE_NS: u64 = 30_000_000_000;
 
 /// How often to visit the namespace in which Hostler runs, in ns.
-pub(crate) const OWN_CYCLE_NS: u64 = 5_000_000_000;
+pub(crate) const OWN_CYCLE_NS: u64 = 10_000_000_000;
 
 /// Which namespaces are to be visited when, and what addresses they have.
 #[derive(Default)]

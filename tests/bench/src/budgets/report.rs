@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{latency::Latency, process::Process, ticks::Ticks};
+use super::{
+    latency::Latency,
+    process::Process,
+    ticks::{ProgramNs, Ticks},
+};
 use crate::{spread::Spread, table::table};
 
 /// Everything that was measured.
@@ -53,7 +57,8 @@ impl Report {
                 96.0,
             ),
         ];
-        let probe = ticks.programs.iter().find(|it| it.name == ROUND_TRIP_PROBE);
+        let mut busy = ticks.programs_busy.iter();
+        let probe = busy.find(|it| it.name == ROUND_TRIP_PROBE);
         rows.extend(probe.map(|probe| {
             let figure = format!("{:.0} ({} runs)", probe.ns_per_run, probe.runs);
             row(
@@ -97,8 +102,11 @@ impl Report {
         ];
         for program in &ticks.programs {
             lines.push(format!(
-                "{}: {:.0} ns a run, less an empty program's; {} runs in 10 s",
-                program.name, program.ns_per_run, program.runs
+                "{}: {:.0} ns a run, {} runs in 5 s{}",
+                program.name,
+                program.ns_per_run,
+                program.runs,
+                beside_ping_pong(&ticks.programs_busy, &program.name),
             ));
         }
         if ticks.losses.is_empty() {
@@ -109,6 +117,17 @@ impl Report {
         }
         lines.join("\n") + "\n"
     }
+}
+
+/// What a program took beside the ping-pong.
+fn beside_ping_pong(programs: &[ProgramNs], name: &str) -> String {
+    let found = programs.iter().find(|program| program.name == name);
+    found.map_or_else(String::new, |program| {
+        format!(
+            "; beside the ping-pong {:.0} ns, {} runs",
+            program.ns_per_run, program.runs
+        )
+    })
 }
 
 fn spread(spread: Spread) -> String {

@@ -1,6 +1,12 @@
 //! Starting, and ticks: in this process, on its own CPU clock.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use hostler_decide::{signal::LossSignal, window::Window};
@@ -14,7 +20,7 @@ use crate::{interrupt::Interrupt, probes::Empty, spread::Spread};
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long programs are watched with the statistics on.
-const WATCHED: Duration = Duration::from_secs(10);
+const WATCHED: Duration = Duration::from_secs(5);
 
 /// What ticks cost.
 #[derive(Debug, Serialize)]
@@ -29,6 +35,8 @@ pub(super) struct Ticks {
     pub(super) agents: usize,
     /// What the programs took for a run, less an empty one, in ns, with how often they ran.
     pub(super) programs: Vec<ProgramNs>,
+    /// The same beside two threads that send a byte back and forth, so that caches are warm.
+    pub(super) programs_busy: Vec<ProgramNs>,
     /// What was not measured or attributed: its names and numbers.
     pub(super) losses: Vec<(&'static str, u64)>,
 }
@@ -78,29 +86,65 @@ pub(super) fn measure(ticks: u32, interrupt: &Interrupt) -> Result<Ticks> {
         let window = Window::between(&last, &reading);
         let done = cpu_now()?;
         wall_ms.push(wall.elapsed().as_secs_f64() * 1e3);
-        cpu_ms.push((done - began).as_secs_f64() * 1e3);
-        read_ms.push((read - began).as_secs_f64() * 1e3);
+        cpu_ms.push(done.saturating_sub(began).as_secs_f64() * 1e3);
+        read_ms.push(read.saturating_sub(began).as_secs_f64() * 1e3);
         sum.append(window);
         last = reading;
     }
-    let programs = programs(&mut observer, interrupt)?;
+    eprintln!("programs, for {} s", WATCHED.as_secs());
+    let programs = programs(&observer, || interrupt.sleep(WATCHED))?;
+    eprintln!(
+        "programs beside a TCP ping-pong, for {} s",
+        WATCHED.as_secs()
+    );
+    let busy = programs_busy(&observer, interrupt)?;
     Ok(Ticks {
         cpu_ms: Spread::of(cpu_ms).context("no tick")?,
         read_cpu_ms: Spread::of(read_ms).context("no tick")?,
         wall_ms: Spread::of(wall_ms).context("no tick")?,
         agents: sum.agents.len(),
         programs,
+        programs_busy: busy,
         losses: losses(&sum.losses),
     })
 }
 
+fn programs_busy(observer: &Observer, interrupt: &Interrupt) -> Result<Vec<ProgramNs>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
+    let end = listener.local_addr().context("its address")?;
+    let mut near = TcpStream::connect(end).context("connecting")?;
+    let (mut far, _) = listener.accept().context("accepting")?;
+    for stream in [&near, &far] {
+        stream.set_nodelay(true).context("a socket's option")?;
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut byte = [0];
+            while far.read_exact(&mut byte).is_ok() && far.write_all(&byte).is_ok() {}
+        });
+        let near = &mut near;
+        scope.spawn(|| {
+            let mut byte = [0];
+            while !stop.load(Ordering::Relaxed)
+                && near.write_all(&byte).is_ok()
+                && near.read_exact(&mut byte).is_ok()
+            {}
+            // The other end reads that there is no more.
+            let _closed = near.shutdown(Shutdown::Both);
+        });
+        let measured = programs(observer, || interrupt.sleep(WATCHED));
+        stop.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
 /// What each program takes for a run, less the statistics' own part.
-fn programs(observer: &mut Observer, interrupt: &Interrupt) -> Result<Vec<ProgramNs>> {
-    eprintln!("programs, for {} s", WATCHED.as_secs());
+fn programs(observer: &Observer, wait: impl FnOnce() -> Result<()>) -> Result<Vec<ProgramNs>> {
     let _statistics = RunTimeStatistics::enable()?;
     let empty = Empty::attach()?;
     let before = (empty.read()?, observer.program_costs());
-    interrupt.sleep(WATCHED)?;
+    wait()?;
     let after = (empty.read()?, observer.program_costs());
     let empty_ns = after.0.since(&before.0).ns_per_run().unwrap_or(0.0);
     let costs = after.1.into_iter().zip(before.1).filter_map(|(now, was)| {
