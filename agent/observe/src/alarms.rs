@@ -4,6 +4,9 @@
 //! Each alarm costs the kernel some work at every change of a thread's state in its group, and before
 //! Linux 6.5 a kernel thread for each group, so there are at most [`MAX_ALARMS`]: the host's, and
 //! those of the groups with most agents. Agents are read in turn instead.
+//!
+//! A thread of its own waits for them: the kernel tells of an alarm to whoever asks first, so that an
+//! event loop that looks whether there is something to be told would take it away.
 
 use std::{
     collections::BTreeMap,
@@ -11,9 +14,14 @@ use std::{
     io::{self, Write as _},
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
 };
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    eventfd::{EfdFlags, EventFd},
+};
 
 /// Alarms at a time.
 pub(crate) const MAX_ALARMS: usize = 64;
@@ -34,13 +42,28 @@ struct Alarm {
     name: String,
     /// Keeps the alarm set.
     _file: File,
-    /// How often the kernel has told.
-    told: u64,
+}
+
+/// In place of an alarm's number: the thread is to end.
+const END: u64 = u64::MAX;
+
+/// What the thread has heard of.
+#[derive(Default)]
+struct Heard {
+    /// How often of each alarm, by number.
+    told: BTreeMap<u64, u64>,
+    /// Alarms whose group is gone: the kernel would tell of them again and again.
+    gone: Vec<u64>,
 }
 
 /// The alarms that are set.
 pub(crate) struct Alarms {
-    epoll: Epoll,
+    epoll: Arc<Epoll>,
+    heard: Arc<Mutex<Heard>>,
+    /// Rings when something was heard.
+    bell: Arc<EventFd>,
+    end: EventFd,
+    listener: Option<JoinHandle<()>>,
     /// By the number under which the kernel tells of them.
     set: BTreeMap<u64, (Place, Alarm)>,
     next: u64,
@@ -50,8 +73,24 @@ pub(crate) struct Alarms {
 
 impl Alarms {
     pub(crate) fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
+        let bell = Arc::new(EventFd::from_flags(flags)?);
+        let end = EventFd::from_flags(flags)?;
+        epoll.add(&end, EpollEvent::new(EpollFlags::EPOLLIN, END))?;
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let listener = {
+            let (epoll, bell, heard) = (epoll.clone(), bell.clone(), heard.clone());
+            thread::Builder::new()
+                .name("alarms".to_owned())
+                .spawn(move || listen(&epoll, &heard, &bell))?
+        };
         Ok(Self {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            epoll,
+            heard,
+            bell,
+            end,
+            listener: Some(listener),
             set: BTreeMap::new(),
             next: 0,
             refused: None,
@@ -60,7 +99,7 @@ impl Alarms {
 
     /// A descriptor that can be read while there is something to be told.
     pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
-        self.epoll.0.as_fd().try_clone_to_owned()
+        self.bell.as_fd().try_clone_to_owned()
     }
 
     /// Sets the alarms of the host and of the cgroups at `groups`, paths below `cgroup_root`, and
@@ -106,45 +145,73 @@ impl Alarms {
         self.next += 1;
         self.epoll
             .add(&file, EpollEvent::new(EpollFlags::EPOLLPRI, number))?;
-        let alarm = Alarm {
-            name,
-            _file: file,
-            told: 0,
-        };
+        let alarm = Alarm { name, _file: file };
         self.set.insert(number, (place, alarm));
         Ok(())
     }
 
     /// Takes in what the kernel has told, and returns how often it has told of each.
     pub(crate) fn read(&mut self) -> Vec<(String, u64)> {
-        let mut events = [EpollEvent::empty(); MAX_ALARMS];
-        // An error means that nothing is told.
-        let told = self
-            .epoll
-            .wait(&mut events, EpollTimeout::ZERO)
-            .unwrap_or(0);
-        let mut gone = Vec::new();
-        for event in &events[..told] {
-            let number = event.data();
-            // The group of an alarm is gone: it would be told of again and again.
-            if event.events().contains(EpollFlags::EPOLLERR) {
-                gone.push(number);
-            } else if let Some((_, alarm)) = self.set.get_mut(&number) {
-                alarm.told += 1;
-            }
-        }
-        for number in gone {
+        // What rings from here on is for the next time; an error means that it did not ring.
+        let _silent = self.bell.read();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in heard.gone.drain(..) {
             self.set.remove(&number);
         }
-        let alarms = self.set.values();
+        let alarms = self.set.iter();
         alarms
-            .map(|(_, alarm)| (alarm.name.clone(), alarm.told))
+            .map(|(number, (_, alarm))| {
+                let told = heard.told.get(number).copied().unwrap_or(0);
+                (alarm.name.clone(), told)
+            })
             .collect()
     }
 
     /// How many are set.
     pub(crate) fn len(&self) -> usize {
         self.set.len()
+    }
+}
+
+impl Drop for Alarms {
+    fn drop(&mut self) {
+        // It can only fail if the count is full, and then the thread ends as well.
+        let _full = self.end.write(1);
+        if let Some(listener) = self.listener.take() {
+            // If it has panicked, it has ended.
+            let _panicked = listener.join();
+        }
+    }
+}
+
+/// Hears of alarms until it is to end.
+fn listen(epoll: &Epoll, heard: &Mutex<Heard>, bell: &EventFd) {
+    let mut events = [EpollEvent::empty(); MAX_ALARMS + 1];
+    loop {
+        // An interrupted wait tells of nothing.
+        let told = epoll.wait(&mut events, EpollTimeout::NONE).unwrap_or(0);
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in &events[..told] {
+            let number = event.data();
+            if number == END {
+                return;
+            }
+            if event.events().contains(EpollFlags::EPOLLERR) {
+                heard.gone.push(number);
+            } else {
+                *heard.told.entry(number).or_default() += 1;
+            }
+        }
+        drop(heard);
+        // It can only fail if the bell has rung already.
+        let _rung = bell.write(1);
+        if events[..told]
+            .iter()
+            .any(|event| event.events().contains(EpollFlags::EPOLLERR))
+        {
+            // Until who reads has taken the alarm back.
+            thread::sleep(std::time::Duration::from_millis(100));
+        }
     }
 }
 

@@ -91,12 +91,11 @@ fn pressure_with(folder: &Path, names: [&str; 3], io: Option<Stall>) -> io::Resu
         some_us: some.total,
         full_us: full.total,
     };
-    let io = match io {
-        Some(known) => known,
-        None => {
-            let io = IoPressure::from_read(text(&io_file)?.as_bytes()).map_err(unfit)?;
-            stall(&io.some, &io.full)
-        }
+    let io = if let Some(known) = io {
+        known
+    } else {
+        let io = IoPressure::from_read(text(&io_file)?.as_bytes()).map_err(unfit)?;
+        stall(&io.some, &io.full)
     };
     Ok(Pressure {
         cpu: stall(&cpu.some, &cpu.full),

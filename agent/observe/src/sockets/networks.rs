@@ -64,7 +64,10 @@ impl FromStr for NamedPeer {
 /// One place: all that it stands for.
 fn place(text: &str) -> Result<Vec<Network>, String> {
     if let Some(network) = literal(text) {
-        return Ok(vec![network]);
+        return match network.port {
+            Some(0) => port_of("0").map(|_| Vec::new()),
+            _ => Ok(vec![network]),
+        };
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, Some(port_of(port)?)),

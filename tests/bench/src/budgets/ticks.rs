@@ -126,10 +126,11 @@ fn programs_busy(observer: &Observer, interrupt: &Interrupt) -> Result<Vec<Progr
         let near = &mut near;
         scope.spawn(|| {
             let mut byte = [0];
-            while !stop.load(Ordering::Relaxed)
-                && near.write_all(&byte).is_ok()
-                && near.read_exact(&mut byte).is_ok()
-            {}
+            while !stop.load(Ordering::Relaxed) && near.write_all(&byte).is_ok() {
+                if near.read_exact(&mut byte).is_err() {
+                    break;
+                }
+            }
             // The other end reads that there is no more.
             let _closed = near.shutdown(Shutdown::Both);
         });
