@@ -14,6 +14,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: without_capabilities_it_names_them_and_exits_with_1,
     },
     Test {
+        name: "without_the_right_to_follow_sockets_it_names_it_and_measures_the_rest",
+        needs: &[],
+        run: without_the_right_to_follow_sockets_it_names_it_and_measures_the_rest,
+    },
+    Test {
         name: "without_btf_it_says_so_and_exits_with_1",
         needs: &[Need::MountNamespaces],
         run: without_btf_it_says_so_and_exits_with_1,
@@ -68,6 +73,24 @@ fn without_capabilities_it_names_them_and_exits_with_1(_host: &Host) {
         .output()
         .expect("setpriv can be run");
     assert_refused(&output, 1, &["CAP_BPF", "CAP_PERFMON", "root"]);
+}
+
+fn without_the_right_to_follow_sockets_it_names_it_and_measures_the_rest(_host: &Host) {
+    let with = |words: &[&str]| {
+        Command::new("setpriv")
+            .args([
+                "--bounding-set=-all,+bpf,+perfmon",
+                "--inh-caps=-all",
+                HOSTLER,
+            ])
+            .args(words)
+            .args(["--duration", "200ms"])
+            .output()
+            .expect("setpriv can be run")
+    };
+    assert_refused(&with(&["trace", "rtt"]), 1, &["CAP_NET_ADMIN"]);
+    let rest = with(&["trace", "all"]);
+    assert!(rest.status.success(), "{rest:?}");
 }
 
 fn without_btf_it_says_so_and_exits_with_1(_host: &Host) {

@@ -182,8 +182,16 @@ impl Command {
             Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
             Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
             Self::Trace(TraceCommand::Pressure(pressure)) => pressure.trace.times.contradiction(),
-            Self::Trace(TraceCommand::All(all)) => all.trace.times.contradiction(),
-            Self::Trace(TraceCommand::Rtt(rtt)) => rtt.trace.times.contradiction(),
+            Self::Trace(TraceCommand::All(all)) => all
+                .trace
+                .times
+                .contradiction()
+                .or_else(|| all.peers.contradiction()),
+            Self::Trace(TraceCommand::Rtt(rtt)) => rtt
+                .trace
+                .times
+                .contradiction()
+                .or_else(|| rtt.peers.contradiction()),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
             _ => None,
         }

@@ -27,6 +27,10 @@ const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// report.
 const LEFTOVER_NS: u64 = 5_000_000;
 
+/// The least time between two readings for the sake of alarms: there are dozens of them, and a host
+/// that is short of CPUs must not be read all the time.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// When to report, and when to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -130,6 +134,8 @@ struct Timers {
     end: Option<Instant>,
     /// Can be read when the kernel tells of pressure.
     alarms: Option<AsyncFd<OwnedFd>>,
+    /// What the kernel tells before that is read then.
+    quiet_until: Instant,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -155,6 +161,7 @@ impl Timers {
             reports: schedule.interval.map(every),
             end: schedule.duration.map(|duration| now + duration),
             alarms: alarms.map(readable).transpose()?,
+            quiet_until: now,
             interrupt,
             terminate,
         })
@@ -166,6 +173,7 @@ impl Timers {
             reports,
             end,
             alarms,
+            quiet_until,
             interrupt,
             terminate,
         } = self;
@@ -178,7 +186,10 @@ impl Timers {
             () = reach(*end) => Event::End,
             () = due(reports.as_mut()) => Event::Report,
             _ = ticks.tick() => Event::Tick,
-            () = told(alarms.as_ref()) => Event::Tick,
+            () = told(alarms.as_ref(), *quiet_until) => {
+                *quiet_until = Instant::now() + QUIET;
+                Event::Tick
+            }
         }
     }
 }
@@ -199,14 +210,16 @@ fn readable(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 
-/// The kernel tells of pressure: who reads takes that in. No more often than its alarms' windows
-/// are long, two seconds each.
-async fn told(alarms: Option<&AsyncFd<OwnedFd>>) {
+/// The kernel tells of pressure: who reads takes that in.
+async fn told(alarms: Option<&AsyncFd<OwnedFd>>, quiet_until: Instant) {
     let Some(alarms) = alarms else {
         return std::future::pending().await;
     };
     match alarms.readable().await {
-        Ok(mut ready) => ready.clear_ready(),
+        Ok(mut ready) => {
+            ready.clear_ready();
+            sleep_until(quiet_until).await;
+        }
         // The runtime is ending.
         Err(_) => std::future::pending().await,
     }

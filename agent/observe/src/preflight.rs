@@ -86,6 +86,13 @@ fn check_capabilities() -> Result<(), ObserveError> {
     }
 }
 
+/// The capability that programs which follow sockets need beside the others, if it is missing.
+pub(crate) fn lacks_for_sockets() -> Option<&'static str> {
+    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    let may = has(Capability::CAP_NET_ADMIN) || has(Capability::CAP_SYS_ADMIN);
+    (!may).then_some("CAP_NET_ADMIN")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ use hostler_common::{
 use crate::{
     Available, ObserveError,
     mapped::Mapped,
-    offsets,
+    offsets, preflight,
     run_queue_clock::{self, ChosenClock, ProbeClock},
     topology::possible_cpus,
 };
@@ -219,6 +219,9 @@ impl Probes {
         if !self.available.sockets {
             let reason = "this kernel's sockets lack a field that is read".to_owned();
             return SocketProbes::Refused(reason);
+        }
+        if let Some(capability) = preflight::lacks_for_sockets() {
+            return SocketProbes::Refused(format!("Hostler lacks {capability}"));
         }
         match self.load_sockets(btf) {
             Ok(()) => SocketProbes::Loaded,

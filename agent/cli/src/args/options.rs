@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use hostler_daemon::Schedule;
 use hostler_decide::identity::RawRule;
-use hostler_observe::NamedPeer;
+use hostler_observe::{MOST_NAMED_PEERS, NamedPeer};
 
 use super::{
     agent_pattern::AgentPattern,
@@ -281,9 +281,9 @@ pub(crate) struct AllArgs {
     /// Of which agents, when and how.
     #[command(flatten)]
     pub(crate) trace: TraceArgs,
-    /// Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]
-    #[arg(long = "peer", value_name = "PEER", long_help = PEER_LONG_HELP)]
-    pub(crate) peers: Vec<NamedPeer>,
+    /// Who is at the other end of sockets.
+    #[command(flatten)]
+    pub(crate) peers: PeerArgs,
     /// Show the N that spent most time on or waiting for a CPU; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,
@@ -322,6 +322,32 @@ SENT are acknowledged bytes. RESENT counts segments that were sent again, DROPPE
 had no room or no use for. Of connections older than Hostler, kernels before 6.12 tell only the \
 smoothed round trip, now and then.";
 
+/// Who is at the other end of sockets.
+#[derive(Args, Debug)]
+pub(crate) struct PeerArgs {
+    /// Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]
+    #[arg(long = "peer", value_name = "PEER", long_help = PEER_LONG_HELP)]
+    pub(crate) named: Vec<NamedPeer>,
+}
+
+impl PeerArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        if self.named.len() > MOST_NAMED_PEERS {
+            let given = self.named.len();
+            return Some(format!(
+                "{given} peers are named, and at most {MOST_NAMED_PEERS} can be"
+            ));
+        }
+        let mut names: Vec<&str> = self.named.iter().map(|peer| &*peer.name).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1])?;
+        Some(format!(
+            "the peer '{}' is named twice: write all its addresses after one '=', with commas",
+            twice[0]
+        ))
+    }
+}
+
 /// Of which agents to measure round trips, and how.
 #[derive(Args, Debug)]
 #[command(after_long_help = RTT_EXAMPLES)]
@@ -329,9 +355,9 @@ pub(crate) struct RttArgs {
     /// Of which agents, when and how.
     #[command(flatten)]
     pub(crate) trace: TraceArgs,
-    /// Give a name to whoever is at an address, as NAME=WHERE[,WHERE…]
-    #[arg(long = "peer", value_name = "PEER", long_help = PEER_LONG_HELP)]
-    pub(crate) peers: Vec<NamedPeer>,
+    /// Who is at the other end of sockets.
+    #[command(flatten)]
+    pub(crate) peers: PeerArgs,
     /// Show the N that spent most time in round trips; JSON and CSV hold all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
     pub(crate) top: usize,

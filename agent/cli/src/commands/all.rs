@@ -20,7 +20,7 @@ pub(crate) fn run(args: &AllArgs, global: &GlobalArgs, stdout: Stdout) -> Result
     let options = Options {
         sockets: true,
         pressure: true,
-        peers: args.peers.clone(),
+        peers: args.peers.named.clone(),
         select: Box::new(move |name| selects(&patterns, name)),
         ..Options::default()
     };

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn run(args: &RttArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let options = Options {
         sockets: true,
-        peers: args.peers.clone(),
+        peers: args.peers.named.clone(),
         ..Options::default()
     };
     let render = |window: &Window, observer: &Observer, is_first| {

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::report::{AllReport, AllRow};
 
 use super::{
-    losses::{LossesJson, footer},
-    machine::{csv, json_line},
+    losses::footer,
+    machine::{csv, rows_json},
     paint::Paint,
     pressure::{PressureJson, ReclaimJson},
     rtt::{RowJson as PeerJson, row_json as peer_json},
@@ -51,14 +51,8 @@ pub(crate) fn all_text(report: &AllReport, width: usize, top: usize, color: bool
         }
     );
     let mut text = format!("{}\n\n", paint.strong(title));
-    for line in table.lines(width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if report.rows.len() > top {
-        let more = count((report.rows.len() - top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more agents\n")));
-    }
+    let left_out = report.rows.len().saturating_sub(top);
+    text.push_str(&table.text(width, paint, left_out, "agents"));
     text + &footer(&report.losses)
 }
 
@@ -108,16 +102,6 @@ impl AllRow {
         }
         all
     }
-}
-
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    /// Always `all`.
-    report: &'static str,
-    from_ns: u64,
-    to_ns: u64,
-    rows: Vec<RowJson<'a>>,
-    losses: LossesJson,
 }
 
 #[derive(Serialize)]
@@ -186,13 +170,13 @@ fn row_json(row: &AllRow) -> RowJson<'_> {
 
 /// The report as one JSON object on one line, the line's end included.
 pub(crate) fn all_json(report: &AllReport) -> String {
-    json_line(&ReportJson {
-        report: "all",
-        from_ns: report.from_ns,
-        to_ns: report.to_ns,
-        rows: report.rows.iter().map(row_json).collect(),
-        losses: report.losses.into(),
-    })
+    let window = [report.from_ns, report.to_ns];
+    rows_json(
+        "all",
+        window,
+        report.rows.iter().map(row_json),
+        report.losses,
+    )
 }
 
 /// The report as CSV, after a line of titles in the first one; peers are added up.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::report::{FaultsReport, FaultsRow};
 
 use super::{
-    losses::{LossesJson, footer},
-    machine::{csv, json_line},
+    losses::footer,
+    machine::{csv, rows_json},
     paint::Paint,
     table::{Column, Table},
     units::{NONE, compact_count, count, duration},
@@ -58,14 +58,8 @@ pub(crate) fn faults_text(report: &FaultsReport, width: usize, top: usize, color
         count(minor)
     );
     let mut text = paint.strong(title) + "\n\n";
-    for line in table.lines(width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if faulting.len() > top {
-        let more = count((faulting.len() - top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more agents\n")));
-    }
+    let left_out = faulting.len().saturating_sub(top);
+    text.push_str(&table.text(width, paint, left_out, "agents"));
     text + &footer(&report.losses)
 }
 
@@ -79,16 +73,6 @@ fn per_second(faults: u64, length_ns: u64) -> String {
     } else {
         format!("{rate:.0}")
     }
-}
-
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    /// Always `faults`.
-    report: &'static str,
-    from_ns: u64,
-    to_ns: u64,
-    rows: Vec<RowJson<'a>>,
-    losses: LossesJson,
 }
 
 #[derive(Serialize)]
@@ -116,13 +100,8 @@ pub(crate) fn faults_json(report: &FaultsReport) -> String {
         blocked_io_ns: row.blocked_io_ns,
         on_cpu_ns: row.on_cpu_ns,
     });
-    json_line(&ReportJson {
-        report: "faults",
-        from_ns: report.from_ns,
-        to_ns: report.to_ns,
-        rows: rows.collect(),
-        losses: report.losses.into(),
-    })
+    let window = [report.from_ns, report.to_ns];
+    rows_json("faults", window, rows, report.losses)
 }
 
 /// The report as CSV, after a line of titles in the first one; the fields mean what they mean in

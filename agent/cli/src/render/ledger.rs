@@ -8,8 +8,8 @@ use crate::report::{LedgerReport, LedgerRow};
 
 use super::{
     foreign::printable,
-    losses::{LossesJson, footer},
-    machine::{csv, json_line},
+    losses::footer,
+    machine::{csv, rows_json},
     paint::Paint,
     table::{Column, Table},
     units::{NONE, bytes, count, duration, share},
@@ -87,14 +87,8 @@ pub(crate) fn ledger_text(report: &LedgerReport, width: usize, top: usize, color
         count(report.rows.len() as u64)
     );
     let mut text = paint.strong(title) + "\n\n";
-    for line in table.lines(width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if report.rows.len() > top {
-        let more = count((report.rows.len() - top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more agents\n")));
-    }
+    let left_out = report.rows.len().saturating_sub(top);
+    text.push_str(&table.text(width, paint, left_out, "agents"));
     text.push_str(&oom_lines(report, paint));
     text.push_str(&footer(&report.losses));
     text
@@ -145,16 +139,6 @@ fn bar(ledger: &LedgerWindow) -> String {
     bar
 }
 
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    /// Always `ledger`.
-    report: &'static str,
-    from_ns: u64,
-    to_ns: u64,
-    rows: Vec<RowJson<'a>>,
-    losses: LossesJson,
-}
-
 /// Where the time of an agent's threads went.
 #[derive(Serialize)]
 pub(super) struct LedgerJson {
@@ -203,13 +187,8 @@ struct RowJson<'a> {
 /// The report as one JSON object on one line, the line's end included.
 pub(crate) fn ledger_json(report: &LedgerReport) -> String {
     let rows = report.rows.iter().map(row_json);
-    json_line(&ReportJson {
-        report: "ledger",
-        from_ns: report.from_ns,
-        to_ns: report.to_ns,
-        rows: rows.collect(),
-        losses: report.losses.into(),
-    })
+    let window = [report.from_ns, report.to_ns];
+    rows_json("ledger", window, rows, report.losses)
 }
 
 fn row_json(row: &LedgerRow) -> RowJson<'_> {

@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::foreign::{is_printable, printable};
+use hostler_decide::signal::LossSignal;
+
+use super::{
+    foreign::{is_printable, printable},
+    losses::LossesJson,
+};
 
 /// `value` on one line, its end included. JSON requires C0 controls to be escaped; what else a
 /// terminal would act on is escaped as well, which changes no value.
@@ -23,6 +28,35 @@ pub(super) fn json_line(value: &impl Serialize) -> String {
     }
     line.push('\n');
     line
+}
+
+/// A report of a window that is a list of rows.
+#[derive(Serialize)]
+struct RowsJson<R> {
+    /// What is reported: the word after `hostler trace`.
+    report: &'static str,
+    /// The window, in ns of the monotonic clock.
+    from_ns: u64,
+    to_ns: u64,
+    rows: Vec<R>,
+    losses: LossesJson,
+}
+
+/// A report called `report` of the window between two times, in ns of the monotonic clock, as one
+/// JSON object on one line, its end included.
+pub(super) fn rows_json<R: Serialize>(
+    report: &'static str,
+    [from_ns, to_ns]: [u64; 2],
+    rows: impl Iterator<Item = R>,
+    losses: LossSignal,
+) -> String {
+    json_line(&RowsJson {
+        report,
+        from_ns,
+        to_ns,
+        rows: rows.collect(),
+        losses: losses.into(),
+    })
 }
 
 /// `rows` as CSV, after a line with `titles` if `with_titles`. What a terminal would act on is

@@ -54,14 +54,8 @@ pub(crate) fn pairs_text(report: &PairsReport, width: usize, top: usize, color: 
         ]);
     }
     let mut text = paint.strong(title) + "\n\n";
-    for line in table.lines(width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if report.pairs.len() > top {
-        let more = count((report.pairs.len() - top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more pairs\n")));
-    }
+    let left_out = report.pairs.len().saturating_sub(top);
+    text.push_str(&table.text(width, paint, left_out, "pairs"));
     text.push_str(&footer(&report.losses));
     text
 }

@@ -57,14 +57,8 @@ pub(crate) fn pressure_text(
     for row in report.rows.iter().take(top) {
         table.add(cells(row));
     }
-    for line in table.lines(width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if report.rows.len() > top {
-        let more = count((report.rows.len() - top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more agents\n")));
-    }
+    let left_out = report.rows.len().saturating_sub(top);
+    text.push_str(&table.text(width, paint, left_out, "agents"));
     text + &footer(&report.losses)
 }
 

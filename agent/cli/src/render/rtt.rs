@@ -8,8 +8,8 @@ use crate::report::{RttReport, RttRow};
 use super::{
     foreign::printable,
     histogram::one_kind,
-    losses::{LossesJson, footer},
-    machine::{csv, json_line},
+    losses::footer,
+    machine::{csv, rows_json},
     paint::Paint,
     table::{Column, Table},
     units::{NONE, bytes, compact_count, count, duration, duration_or_none},
@@ -56,14 +56,8 @@ pub(crate) fn rtt_text(report: &RttReport, layout: RttLayout) -> String {
         table.add(cells(row));
     }
     let mut text = headline(report, paint) + "\n";
-    for line in table.lines(layout.width, paint) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if report.rows.len() > layout.top {
-        let more = count((report.rows.len() - layout.top) as u64);
-        text.push_str(&paint.faint(format!("… and {more} more\n")));
-    }
+    let left_out = report.rows.len().saturating_sub(layout.top);
+    text.push_str(&table.text(layout.width, paint, left_out, "pairs"));
     for row in report.rows.iter().take(layout.histograms.min(layout.top)) {
         text.push_str(&block(row, layout.width, paint));
     }
@@ -126,16 +120,6 @@ fn block(row: &RttRow, width: usize, paint: Paint) -> String {
         paint.faint(&row.peer),
         one_kind(&row.window.round_trip, "round trip", width, paint),
     )
-}
-
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    /// Always `rtt`.
-    report: &'static str,
-    from_ns: u64,
-    to_ns: u64,
-    rows: Vec<RowJson<'a>>,
-    losses: LossesJson,
 }
 
 /// One agent and one of those that it talked to.
@@ -207,13 +191,13 @@ pub(super) fn row_json(row: &RttRow) -> RowJson<'_> {
 
 /// The report as one JSON object on one line, the line's end included.
 pub(crate) fn rtt_json(report: &RttReport) -> String {
-    json_line(&ReportJson {
-        report: "rtt",
-        from_ns: report.from_ns,
-        to_ns: report.to_ns,
-        rows: report.rows.iter().map(row_json).collect(),
-        losses: report.losses.into(),
-    })
+    let window = [report.from_ns, report.to_ns];
+    rows_json(
+        "rtt",
+        window,
+        report.rows.iter().map(row_json),
+        report.losses,
+    )
 }
 
 /// The report as CSV, after a line of titles in the first one; the fields mean what they mean in

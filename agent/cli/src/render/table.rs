@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     foreign::{printable, shortened},
     paint::Paint,
+    units::count,
 };
 
 /// Room that names should have before less important columns are left out for them.
@@ -80,6 +81,17 @@ impl Table {
         debug_assert_eq!(N, self.columns.len(), "a cell for each column");
         let cells = cells.map(|cell| printable(&cell).into_owned());
         self.rows.push(cells.to_vec());
+    }
+
+    /// The lines of the table, each with its end, and one for `left_out` others of a kind, if there
+    /// are any.
+    pub(super) fn text(self, width: usize, paint: Paint, left_out: usize, kind: &str) -> String {
+        let mut text = self.lines(width, paint).join("\n") + "\n";
+        if left_out > 0 {
+            let more = count(left_out as u64);
+            text.push_str(&paint.faint(format!("… and {more} more {kind}\n")));
+        }
+        text
     }
 
     /// The titles and the rows as lines that are at most `width` columns wide, if that can be had.

@@ -102,7 +102,8 @@ impl RunQueueWindow {
         Self::between(ledger, &earlier.run_queue, &later.run_queue)
     }
 
-    /// Adds what happened in another window.
+    /// Adds what happened in another window. Of the sum over several agents, amounts of memory are
+    /// those of the last one.
     pub fn add(&mut self, other: &Self) {
         self.ledger.add(&other.ledger);
         self.voluntary_switches += other.voluntary_switches;

@@ -7,12 +7,15 @@ use std::{
     str::FromStr,
 };
 
-use hostler_common::peer::{PORT_BITS, class};
+use hostler_common::peer::{MAX_NAMED, PORT_BITS, class};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::ifaddrs::getifaddrs;
 
 /// The longest name that a peer can be given, in bytes.
 const MAX_NAME_BYTES: usize = 64;
+
+/// Peers that can be given a name.
+pub const MOST_NAMED_PEERS: usize = MAX_NAMED as usize;
 
 /// Names that Hostler gives itself.
 const OWN_NAMES: [&str; 5] = ["nobody", "loopback", "host", "lan", "wan"];
