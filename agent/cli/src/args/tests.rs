@@ -164,13 +164,13 @@ fn rules_on_both_sides_of_a_command_are_refused_since_some_would_be_lost() {
 #[test]
 fn peers_have_a_name_each_and_there_are_not_too_many() {
     let twice = "hostler trace rtt --peer a=192.0.2.1 --peer a=192.0.2.2";
-    let many: String = (0..57)
-        .map(|number| format!(" --peer p{number}=192.0.2.{number}"))
+    let many: Vec<String> = (0..57)
+        .map(|number| format!("--peer p{number}=192.0.2.{number}"))
         .collect();
     for (line, sentence) in [
         (twice.to_owned(), "the peer 'a' is named twice"),
         (
-            format!("hostler trace all{many}"),
+            format!("hostler trace all {}", many.join(" ")),
             "57 peers are named, and at most 56 can be",
         ),
     ] {
