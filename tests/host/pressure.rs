@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     Need, Test,
     attribution::count,
-    host::{Host, TestCgroup, hostler, reports, start_hostler},
+    host::{Host, PATIENCE, TestCgroup, hostler, reports, start_hostler},
     sockets::report_after_interrupt,
 };
 
@@ -41,11 +41,12 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-/// Threads that compete for a CPU, pinned to the first one, for some time.
-fn compete(cgroup: &TestCgroup, seconds: u32) -> Vec<Child> {
+/// Threads that compete for a CPU, pinned to the first one, until [`end`]: how long Hostler takes to
+/// start is not known, and in a guest that may be seconds.
+fn compete(cgroup: &TestCgroup) -> Vec<Child> {
     let own = std::env::current_exe().expect("this binary has a path");
     let own = own.to_str().expect("its path is text");
-    let time_ms = (seconds * 1_000).to_string();
+    let time_ms = PATIENCE.as_millis().to_string();
     let words = [
         "taskset",
         "-c",
@@ -59,10 +60,15 @@ fn compete(cgroup: &TestCgroup, seconds: u32) -> Vec<Child> {
     (0..3).map(|_| cgroup.start(&words)).collect()
 }
 
-fn wait_for(children: Vec<Child>) {
-    for child in children {
-        let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success());
+fn end(children: Vec<Child>) {
+    for mut child in children {
+        let early = child.try_wait().expect("its state can be read");
+        assert!(
+            early.is_none(),
+            "it ended while it was to compete: {early:?}"
+        );
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
     }
 }
 
@@ -91,7 +97,7 @@ fn row(report: &Value, name: &str) -> Value {
 fn time_lost_for_want_of_a_cpu_is_what_the_cgroup_s_own_file_tells(host: &Host) {
     let cgroup = host.cgroup("short-of-cpus");
     let file = cgroup.path().join("cpu.pressure");
-    let competing = compete(&cgroup, 3);
+    let competing = compete(&cgroup);
     let outer = some_us(&file);
     let tracer = start_hostler(&["trace", "pressure", "--json"]);
     let inner = some_us(&file);
@@ -107,19 +113,19 @@ fn time_lost_for_want_of_a_cpu_is_what_the_cgroup_s_own_file_tells(host: &Host) 
         "{counted} is not between a quarter of {least} and {most}: {row:#}"
     );
     assert!(counted > 100_000, "three on one CPU lose more: {row:#}");
-    wait_for(competing);
+    end(competing);
 }
 
 fn an_alarm_tells_of_a_host_that_is_short_of_cpus(host: &Host) {
     let cgroup = host.cgroup("short-of-cpus");
-    let competing = compete(&cgroup, 6);
+    let competing = compete(&cgroup);
     let output = hostler(&["trace", "pressure", "--json", "--duration", "6s"]);
     let report = reports(&output).remove(0);
     let alarms = report["host"]["alarms"].as_array().expect("a list");
     let told = alarms.iter().find(|alarm| alarm["of"] == "host cpu");
     let told = told.unwrap_or_else(|| panic!("no such alarm is set: {report:#}"));
     assert!(count(told, "times") >= 1, "{report:#}");
-    wait_for(competing);
+    end(competing);
 }
 
 fn memory_is_what_the_cgroup_s_own_files_tell(host: &Host) {
