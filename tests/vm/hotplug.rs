@@ -1,6 +1,12 @@
 //! CPUs that go and come back while Hostler measures.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -46,14 +52,16 @@ fn states(row: &Value) -> (i64, i64) {
 
 fn time_adds_up_while_a_cpu_goes_and_comes_back(guest: &Guest) {
     let last = guest.nodes.iter().flatten().max().expect("there are CPUs");
-    let tracer = Command::new(HOSTLER)
-        .args(["trace", "ledger", "--json", "--duration"])
+    let mut tracer = Command::new(HOSTLER)
+        .args(["trace", "ledger", "--json", "--verbose", "--duration"])
         .arg(format!("{SECONDS}s"))
-        .stdout(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("hostler can be started");
-    // Past its start.
-    thread::sleep(Duration::from_secs(3));
+    let said = BufReader::new(tracer.stderr.take().expect("it is a pipe"));
+    let mut said = said.lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("measuring")), "it measures");
     for _ in 0..2 {
         let offline = Offline::take(*last);
         thread::sleep(Duration::from_millis(500));
