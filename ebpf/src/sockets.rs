@@ -170,10 +170,11 @@ fn round_trip(socket: Socket, told_us: u32) {
 
 #[inline(always)]
 fn count_round_trip(peer: &PeerRecord, socket: Socket, rtt_us: u32, smoothed_us: u32) {
+    // The sum last: who sees that it stayed may skip the rest.
     record(&peer.round_trip, u64::from(rtt_us) * 1_000);
-    add(&peer.rtt_us, u64::from(rtt_us));
     peer.smoothed_rtt_us.store(smoothed_us);
     peer.min_rtt_us.store(socket.min_rtt_us());
+    add(&peer.rtt_us, u64::from(rtt_us));
 }
 
 /// Adds what has come to the kernel's counts for the socket, and says whether that was anything.

@@ -181,7 +181,7 @@ fn agent_rows(window: &Window, patterns: &[AgentPattern]) -> Vec<Row> {
         .values()
         .filter(|(agent, window)| selects(patterns, &agent.name) && !window.is_idle())
         .map(|(agent, window)| Row {
-            agent: Some(agent.clone()),
+            agent: Some((**agent).clone()),
             name: agent.name.to_string(),
             window: window.clone(),
         })

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use hostler_decide::{signal::Reading, window::Window};
+use hostler_decide::{
+    signal::Reading,
+    window::{Window, WindowSum},
+};
 use hostler_observe::{ObserveError, Observer};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -84,16 +87,18 @@ pub async fn watch_closely<E>(
     // From here on a signal brings a report.
     tracing::info!("measuring");
     let mut any_reported = false;
-    let mut last = observer.beginning().clone();
-    let mut window = Window::default();
+    let mut sum = WindowSum::new(observer.beginning().clone());
     loop {
         let event = timers.next().await;
-        if let Err(error) = advance(observer, &mut last, &mut window) {
-            // What was gathered until now is not lost with what could not be read.
-            report(&window, observer).map_err(WatchError::Report)?;
-            return Err(error.into());
+        match observer.read() {
+            Ok(reading) => sum.add(reading),
+            Err(error) => {
+                // What was gathered until now is not lost with what could not be read.
+                report(&sum.take(), observer).map_err(WatchError::Report)?;
+                return Err(error.into());
+            }
         }
-        if !look(&last, observer).map_err(WatchError::Report)? {
+        if !look(sum.last(), observer).map_err(WatchError::Report)? {
             return Ok(());
         }
         match event {
@@ -101,31 +106,19 @@ pub async fn watch_closely<E>(
             Event::Report => {
                 timers.ticks.reset();
                 any_reported = true;
-                let full = std::mem::take(&mut window);
-                if !report(&full, observer).map_err(WatchError::Report)? {
+                if !report(&sum.take(), observer).map_err(WatchError::Report)? {
                     return Ok(());
                 }
             }
             Event::End => {
-                if !any_reported || window.length_ns() > LEFTOVER_NS {
-                    report(&window, observer).map_err(WatchError::Report)?;
+                let rest = sum.take();
+                if !any_reported || rest.length_ns() > LEFTOVER_NS {
+                    report(&rest, observer).map_err(WatchError::Report)?;
                 }
                 return Ok(());
             }
         }
     }
-}
-
-/// Takes a reading and adds what happened since the last one to the window.
-fn advance(
-    observer: &mut Observer,
-    last: &mut Reading,
-    window: &mut Window,
-) -> Result<(), ObserveError> {
-    let now = observer.read()?;
-    window.append(Window::between(last, &now));
-    *last = now;
-    Ok(())
 }
 
 struct Timers {

@@ -170,16 +170,20 @@ impl PeerWindow {
 /// What agents and peers had to do with each other between two readings; who did nothing is left
 /// out. Both readings are ordered by key.
 pub(crate) fn peers_between(
-    earlier: &[(PeerKey, PeerSignal)],
-    later: &[(PeerKey, PeerSignal)],
+    earlier: &[(PeerKey, Arc<PeerSignal>)],
+    later: &[(PeerKey, Arc<PeerSignal>)],
 ) -> BTreeMap<PeerKey, PeerWindow> {
-    let nothing = PeerSignal::default();
+    let nothing = Arc::default();
     let mut before = earlier.iter().peekable();
     let mut windows = BTreeMap::new();
     for (key, now) in later {
         while before.next_if(|(earlier, _)| earlier < key).is_some() {}
         let was = before.next_if(|(earlier, _)| earlier == key);
-        let window = PeerWindow::between(was.map_or(&nothing, |(_, signal)| signal), now);
+        let was = was.map_or(&nothing, |(_, signal)| signal);
+        if Arc::ptr_eq(was, now) {
+            continue;
+        }
+        let window = PeerWindow::between(was, now);
         if !window.is_idle() {
             windows.insert(*key, window);
         }
@@ -222,10 +226,10 @@ mod tests {
         }
     }
 
-    fn signal(sent_bytes: u64, round_trips: u32) -> PeerSignal {
+    fn signal(sent_bytes: u64, round_trips: u32) -> Arc<PeerSignal> {
         let mut histograms = PeerHistograms::default();
         histograms.round_trip.0[60] = round_trips;
-        PeerSignal {
+        Arc::new(PeerSignal {
             counts: PeerCounts {
                 sent_bytes,
                 connected: 3,
@@ -235,7 +239,7 @@ mod tests {
             smoothed_rtt_us: 90,
             min_rtt_us: 40,
             histograms: Arc::new(histograms),
-        }
+        })
     }
 
     #[test]
@@ -256,8 +260,11 @@ mod tests {
 
     #[test]
     fn a_sum_keeps_what_is_true_at_its_end() {
-        let (first, second, mut third) = (signal(1, 1), signal(2, 1), signal(5, 3));
-        third.smoothed_rtt_us = 120;
+        let (first, second) = (signal(1, 1), signal(2, 1));
+        let third = PeerSignal {
+            smoothed_rtt_us: 120,
+            ..(*signal(5, 3)).clone()
+        };
         let mut sum = PeerWindow::between(&first, &second);
         sum.append(&PeerWindow::between(&second, &third));
         assert_eq!(sum, PeerWindow::between(&first, &third));

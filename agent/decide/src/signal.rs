@@ -71,7 +71,7 @@ pub struct LedgerSignal {
 }
 
 impl LedgerSignal {
-    /// Reads the words of a ledger, as they were at `now_ns` of the monotonic clock.
+    /// Reads the words of a ledger as of `now_ns` of its clock.
     pub fn new(words: &[u64; STATES], now_ns: u64) -> Self {
         Self {
             units: words.map(|word| ledger::units(word, now_ns)),
@@ -120,13 +120,13 @@ pub struct FaultSignal {
     pub major: u64,
 }
 
-/// An agent's cumulative signals at an instant.
+/// An agent's cumulative signals, as they stay until it does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentReading {
     /// Whose.
-    pub agent: Agent,
-    /// Where its threads' time went.
-    pub ledger: LedgerSignal,
+    pub agent: Arc<Agent>,
+    /// The words of its ledger: [`LedgerSignal::new`] tells what they mean at an instant.
+    pub ledger_words: [u64; STATES],
     /// Waits, stretches and switches.
     pub run_queue: Arc<RunQueueSignal>,
     /// Bytes read and written.
@@ -141,16 +141,24 @@ pub struct AgentReading {
 
 impl AgentReading {
     /// Of an agent that has done nothing yet.
-    pub fn nothing_of(agent: Agent) -> Self {
+    pub fn nothing_of(agent: Arc<Agent>) -> Self {
         Self {
             agent,
-            ledger: LedgerSignal::default(),
+            ledger_words: [0; STATES],
             run_queue: Arc::default(),
             block_io: BlockIoSignal::default(),
             faults: FaultSignal::default(),
             oom_kills: 0,
             polled: None,
         }
+    }
+
+    /// Threads that the agent has.
+    pub fn thread_count(&self) -> u64 {
+        self.ledger_words[1..]
+            .iter()
+            .map(|&word| ledger::threads(word))
+            .sum()
     }
 }
 
@@ -250,14 +258,17 @@ impl LossSignal {
 pub struct Reading {
     /// When, in ns of the monotonic clock.
     pub at_ns: u64,
-    /// Each agent's signals, ordered by id.
-    pub agents: Vec<AgentReading>,
+    /// The same instant by the clock of the ledgers, in ns.
+    pub ledger_ns: u64,
+    /// Each agent's signals, ordered by id. Of who did nothing since the reading before it is the
+    /// same one.
+    pub agents: Vec<Arc<AgentReading>>,
     /// Each CPU's signals, by number; empty unless asked for.
     pub cpus: Vec<CpuReading>,
     /// Who made whom wait; empty unless asked for.
     pub pairs: BTreeMap<PairKey, PairSignal>,
     /// Who sockets talk to, ordered by key; empty unless asked for.
-    pub peers: Vec<(PeerKey, PeerSignal)>,
+    pub peers: Vec<(PeerKey, Arc<PeerSignal>)>,
     /// The host as a whole; `None` unless asked for.
     pub host: Option<HostSignal>,
     /// Long waits that ended since the reading before, one by one; empty unless asked for.

@@ -2,8 +2,12 @@
 
 mod ledger;
 mod run_queue;
+mod sum;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use hostler_common::{
     pair::PairKey,
@@ -11,7 +15,7 @@ use hostler_common::{
     slot::{OTHER, SlotLease},
 };
 
-pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow};
+pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow, sum::WindowSum};
 use crate::{
     block_io::BlockIoWindow,
     faults::FaultWindow,
@@ -20,13 +24,10 @@ use crate::{
     peers::{PeerWindow, append_peers, peers_between},
     polled::PolledWindow,
     signal::{
-        Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LossSignal, PairSignal, Reading,
+        Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LedgerSignal, LossSignal,
+        PairSignal, Reading,
     },
 };
-
-/// Agents that a sum of windows keeps apart before it adds up those that are gone: more than there
-/// can be at a time, and some 100 MiB at the most.
-const MAX_AGENTS_APART: usize = 2 * hostler_common::slot::MAX_AGENTS as usize;
 
 /// What happened between two readings. Who had no threads and did nothing is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Window {
     /// When it ended, in ns of the monotonic clock.
     pub to_ns: u64,
     /// What happened to each agent.
-    pub agents: BTreeMap<SlotLease, (Agent, RunQueueWindow)>,
+    pub agents: BTreeMap<SlotLease, (Arc<Agent>, RunQueueWindow)>,
     /// What happened on each CPU, by its number.
     pub cpus: BTreeMap<u32, RunQueueWindow>,
     /// Long waits, by who waited and who made it wait.
@@ -54,9 +55,16 @@ impl Window {
     /// zero; who is missing from it was quiet before it went.
     pub fn between(earlier: &Reading, later: &Reading) -> Self {
         Self {
+            agents: agents_between(earlier, later),
+            ..Self::of_all_but_agents(earlier, later)
+        }
+    }
+
+    fn of_all_but_agents(earlier: &Reading, later: &Reading) -> Self {
+        Self {
             from_ns: earlier.at_ns,
             to_ns: later.at_ns,
-            agents: agents_between(earlier, later),
+            agents: BTreeMap::new(),
             cpus: cpus_between(earlier, later),
             pairs: pairs_between(earlier, later),
             peers: peers_between(&earlier.peers, &later.peers),
@@ -71,14 +79,8 @@ impl Window {
             self.from_ns = next.from_ns;
         }
         self.to_ns = next.to_ns;
-        if self.agents.len() > MAX_AGENTS_APART {
-            self.fold_departed(&next);
-        }
-        for (id, (agent, window)) in next.agents {
-            let sum = self.agents.entry(id);
-            let sum = sum.or_insert_with(|| (agent.clone(), RunQueueWindow::default()));
-            sum.0 = agent;
-            sum.1.add(&window);
+        for (agent, window) in next.agents.into_values() {
+            self.add_to_agent(agent, window);
         }
         for (cpu, window) in next.cpus {
             self.cpus.entry(cpu).or_default().add(&window);
@@ -96,24 +98,37 @@ impl Window {
         self.losses.peers_not_counted += append_peers(&mut self.peers, next.peers);
     }
 
-    /// Adds up the agents that are not in the window that follows, so that a long sum of windows
-    /// does not grow with every agent that ever was.
-    fn fold_departed(&mut self, next: &Self) {
+    fn add_to_agent(&mut self, agent: Arc<Agent>, window: RunQueueWindow) {
+        match self.agents.entry(agent.id) {
+            Entry::Vacant(place) => {
+                place.insert((agent, window));
+            }
+            Entry::Occupied(mut sum) => {
+                let (named, sum) = sum.get_mut();
+                *named = agent;
+                sum.add(&window);
+            }
+        }
+    }
+
+    /// Adds up the agents that are gone, so that a long sum of windows does not grow with every
+    /// agent that ever was.
+    fn fold_departed(&mut self, is_there: impl Fn(&SlotLease) -> bool) {
         let (kept, departed): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.agents)
             .into_iter()
-            .partition(|(id, _)| next.agents.contains_key(id));
+            .partition(|(id, _)| is_there(id));
         self.agents = kept;
         let id = SlotLease {
             slot: OTHER,
             generation: u32::MAX,
         };
-        let agent = Agent {
+        let agent = Arc::new(Agent {
             id,
             name: DEPARTED.into(),
             group: DEPARTED.into(),
             kind: Kind::System,
             source: AgentSource::Other,
-        };
+        });
         let sum = self
             .agents
             .entry(id)
@@ -146,30 +161,43 @@ impl Window {
 fn agents_between(
     earlier: &Reading,
     later: &Reading,
-) -> BTreeMap<SlotLease, (Agent, RunQueueWindow)> {
+) -> BTreeMap<SlotLease, (Arc<Agent>, RunQueueWindow)> {
     let mut before = earlier.agents.iter().peekable();
-    let windows = later.agents.iter().filter_map(|reading| {
-        let id = reading.agent.id;
+    let windows = later.agents.iter().filter_map(|now| {
+        let id = now.agent.id;
         while before.next_if(|earlier| earlier.agent.id < id).is_some() {}
-        let window = match before.next_if(|earlier| earlier.agent.id == id) {
-            Some(before) => agent_between(before, reading),
-            None => agent_between(&AgentReading::nothing_of(reading.agent.clone()), reading),
-        };
-        let ledger = &window.ledger;
-        let is_there = ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle();
-        is_there.then(|| (id, (reading.agent.clone(), window)))
+        let was = before
+            .next_if(|earlier| earlier.agent.id == id)
+            .map_or_else(
+                || Arc::new(AgentReading::nothing_of(Arc::clone(&now.agent))),
+                Arc::clone,
+            );
+        let since = agent_between(&was, earlier.ledger_ns, now, later.ledger_ns);
+        since.map(|window| (id, (Arc::clone(&now.agent), window)))
     });
     windows.collect()
 }
 
-fn agent_between(before: &AgentReading, reading: &AgentReading) -> RunQueueWindow {
-    let ledger = LedgerWindow::between(&before.ledger, &reading.ledger);
-    let mut window = RunQueueWindow::between(ledger, &before.run_queue, &reading.run_queue);
-    window.block_io = BlockIoWindow::between(&before.block_io, &reading.block_io);
-    window.faults = FaultWindow::between(&before.faults, &reading.faults);
-    window.polled = PolledWindow::between(before.polled.as_ref(), reading.polled.as_ref());
-    window.oom_kills = reading.oom_kills.wrapping_sub(before.oom_kills);
-    window
+/// What an agent did between two readings, each with its instant by the ledger's clock; `None` if it
+/// had no threads and did nothing.
+fn agent_between(
+    before: &AgentReading,
+    before_ns: u64,
+    now: &AgentReading,
+    now_ns: u64,
+) -> Option<RunQueueWindow> {
+    let ledger = LedgerWindow::between(
+        &LedgerSignal::new(&before.ledger_words, before_ns),
+        &LedgerSignal::new(&now.ledger_words, now_ns),
+    );
+    let mut window = RunQueueWindow::between(ledger, &before.run_queue, &now.run_queue);
+    window.block_io = BlockIoWindow::between(&before.block_io, &now.block_io);
+    window.faults = FaultWindow::between(&before.faults, &now.faults);
+    let polled = PolledWindow::between(before.polled.as_ref(), now.polled.as_ref());
+    window.polled = (polled.length_ns > 0).then(|| Box::new(polled));
+    window.oom_kills = now.oom_kills.wrapping_sub(before.oom_kills);
+    let is_there = ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle();
+    is_there.then_some(window)
 }
 
 fn cpus_between(earlier: &Reading, later: &Reading) -> BTreeMap<u32, RunQueueWindow> {
@@ -207,22 +235,20 @@ fn pairs_between(earlier: &Reading, later: &Reading) -> BTreeMap<PairKey, PairSi
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use hostler_common::ledger::{STATES, UNIT_NS, entry, state};
 
     use super::*;
-    use crate::signal::{LedgerSignal, RunQueueSignal};
+    use crate::signal::RunQueueSignal;
 
-    fn agent(slot: u32, generation: u32) -> Agent {
+    fn agent(slot: u32, generation: u32) -> Arc<Agent> {
         let id = SlotLease { slot, generation };
-        Agent {
+        Arc::new(Agent {
             id,
             name: format!("agent-{slot}-{generation}").into(),
             group: "/".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
-        }
+        })
     }
 
     fn signal(waits: u32) -> Arc<RunQueueSignal> {
@@ -232,7 +258,7 @@ mod tests {
         Arc::new(signal)
     }
 
-    fn reading_of(agent: Agent, run_queue: Arc<RunQueueSignal>) -> AgentReading {
+    fn reading_of(agent: Arc<Agent>, run_queue: Arc<RunQueueSignal>) -> AgentReading {
         AgentReading {
             run_queue,
             ..AgentReading::nothing_of(agent)
@@ -242,7 +268,8 @@ mod tests {
     fn reading(at_ns: u64, agents: Vec<AgentReading>) -> Reading {
         Reading {
             at_ns,
-            agents,
+            ledger_ns: at_ns,
+            agents: agents.into_iter().map(Arc::new).collect(),
             ..Default::default()
         }
     }
@@ -295,11 +322,10 @@ mod tests {
         let mut words = [0; STATES];
         words[state::ASLEEP as usize] = entry(5 * UNIT_NS);
         let at = |units: u64| {
-            let ledger = LedgerSignal::new(&words, units * UNIT_NS);
             reading(
                 units * UNIT_NS,
                 vec![AgentReading {
-                    ledger,
+                    ledger_words: words,
                     ..AgentReading::nothing_of(agent(200, 1))
                 }],
             )
@@ -331,25 +357,5 @@ mod tests {
         let mut sum = Window::between(&first, &second);
         sum.append(Window::between(&second, &third));
         assert_eq!(sum, Window::between(&first, &third));
-    }
-
-    #[test]
-    fn agents_that_are_long_gone_are_added_up_in_a_long_sum() {
-        let window = |slots: std::ops::Range<u32>| {
-            let agents = slots
-                .map(|slot| reading_of(agent(slot, 1), signal(1)))
-                .collect();
-            Window::between(&reading(1, Vec::new()), &reading(2, agents))
-        };
-        let many = u32::try_from(MAX_AGENTS_APART).expect("it fits") + 10;
-        let mut sum = window(0..many);
-        sum.append(window(0..5));
-        assert_eq!(sum.agents.len(), 6);
-        let switches: u64 = sum
-            .agents
-            .values()
-            .map(|(_, row)| row.voluntary_switches)
-            .sum();
-        assert_eq!(switches, u64::from(many) + 5);
     }
 }

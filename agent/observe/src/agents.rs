@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hostler_common::{
-    ledger::{self, STATES, state},
+    ledger::state,
     slot::{KERNEL, OTHER, SlotLease},
 };
 use hostler_decide::{
     identity::{AgentKey, Kind},
     polled::PolledSignal,
-    signal::{Agent, AgentSource, RunQueueSignal},
+    pressure::Pressure,
+    signal::{Agent, AgentReading, AgentSource},
 };
 
 use crate::programs::ProgramKey;
@@ -42,32 +43,39 @@ pub(crate) enum Origin {
 
 /// One known agent.
 pub(crate) struct Entry {
-    pub(crate) agent: Agent,
+    pub(crate) agent: Arc<Agent>,
     pub(crate) origin: Origin,
     /// A cgroup's path below the root; empty for others.
     pub(crate) path: String,
     /// When it was entered, in ns of the monotonic clock.
     pub(crate) entered_ns: u64,
-    /// What was last read of it.
-    pub(crate) last: Arc<RunQueueSignal>,
-    /// The words of its ledger as they were then: while they stay, so do the histograms.
-    pub(crate) last_words: [u64; STATES],
-    /// The same as of when its cgroup was read.
-    pub(crate) polled_words: [u64; STATES],
+    /// What was last read of it: while the words of its ledger stay, so does all else.
+    pub(crate) last: Arc<AgentReading>,
+    /// The agent has another name, or its cgroup was read, since the last reading.
+    pub(crate) is_changed: bool,
+    /// Any of its threads did something since its cgroup was read.
+    pub(crate) is_busy: bool,
+    /// When its cgroup was read, in ns of the monotonic clock; 0 if it was not yet.
+    pub(crate) polled_ns: u64,
     /// What was last read of its cgroup; `None` if it has none, or nothing was read yet.
     pub(crate) polled: Option<Arc<PolledSignal>>,
+    /// What was known when it was.
+    pub(crate) polled_with: PolledWith,
+}
+
+/// What tells, before an agent's cgroup is read again, which of its files can have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PolledWith {
+    /// The host's pressure, as it was read just before the cgroup.
+    pub(crate) host: Option<Pressure>,
+    /// The word of the agent's ledger for threads that are blocked on I/O.
+    pub(crate) blocked_io: u64,
 }
 
 impl Entry {
-    /// Whether any of its threads did anything since its cgroup was read.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.last_words != self.polled_words
-    }
-
-    /// Whether a thread of it was blocked on I/O since then, or is.
-    pub(crate) fn was_blocked_on_io(&self) -> bool {
-        let at = state::BLOCKED_IO as usize;
-        self.last_words[at] != self.polled_words[at] || ledger::threads(self.last_words[at]) > 0
+    /// The word of its ledger for threads that are blocked on I/O.
+    pub(crate) fn blocked_io(&self) -> u64 {
+        self.last.ledger_words[state::BLOCKED_IO as usize]
     }
 }
 
@@ -112,14 +120,17 @@ impl Directory {
     /// Enters an agent under the lease that is its id.
     pub(crate) fn add(&mut self, agent: Agent, origin: Origin, path: &str, now_ns: u64) {
         self.leases.insert(origin.clone(), agent.id);
+        let agent = Arc::new(agent);
         let entry = Entry {
             origin,
             path: path.to_owned(),
             entered_ns: now_ns,
-            last: Arc::default(),
-            last_words: [0; STATES],
-            polled_words: [0; STATES],
+            last: Arc::new(AgentReading::nothing_of(Arc::clone(&agent))),
+            is_changed: false,
+            is_busy: false,
+            polled_ns: 0,
             polled: None,
+            polled_with: PolledWith::default(),
             agent,
         };
         self.entries.insert(entry.agent.id, entry);

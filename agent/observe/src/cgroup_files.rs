@@ -36,19 +36,23 @@ impl Controllers {
     }
 }
 
-/// Reads all that is told of the cgroup at `folder`, but for the time lost for want of I/O if that is
-/// known already; `None` if the cgroup is gone.
+/// Parts of a cgroup's pressure that need not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) memory: Option<Stall>,
+    pub(crate) io: Option<Stall>,
+}
+
+/// Reads all that is told of the cgroup at `folder`, but for what is known already; `None` if the
+/// cgroup is gone.
 pub(crate) fn poll(
     folder: &Path,
     controllers: Controllers,
-    io: Option<Stall>,
+    known: Known,
     at_ns: u64,
 ) -> Option<PolledSignal> {
-    let pressure = pressure_with(
-        folder,
-        ["cpu.pressure", "memory.pressure", "io.pressure"],
-        io,
-    );
+    let names = ["cpu.pressure", "memory.pressure", "io.pressure"];
+    let pressure = pressure_with(folder, names, known);
     if pressure.is_err() && !folder.exists() {
         return None;
     }
@@ -79,27 +83,34 @@ pub(crate) fn poll(
 
 /// Reads the pressure of a cgroup, or of the host; the files of CPU, memory and I/O.
 pub(crate) fn pressure(folder: &Path, names: [&str; 3]) -> io::Result<Pressure> {
-    pressure_with(folder, names, None)
+    pressure_with(folder, names, Known::default())
 }
 
-fn pressure_with(folder: &Path, names: [&str; 3], io: Option<Stall>) -> io::Result<Pressure> {
-    let [cpu, memory, io_file] = names.map(|name| folder.join(name));
+fn pressure_with(folder: &Path, names: [&str; 3], known: Known) -> io::Result<Pressure> {
+    let [cpu, memory, io] = names.map(|name| folder.join(name));
     let unfit = |error: procfs::ProcError| io::Error::other(error);
-    let cpu = CpuPressure::from_read(text(&cpu)?.as_bytes()).map_err(unfit)?;
-    let memory = MemoryPressure::from_read(text(&memory)?.as_bytes()).map_err(unfit)?;
     let stall = |some: &PressureRecord, full: &PressureRecord| Stall {
         some_us: some.total,
         full_us: full.total,
     };
-    let io = if let Some(known) = io {
-        known
-    } else {
-        let io = IoPressure::from_read(text(&io_file)?.as_bytes()).map_err(unfit)?;
-        stall(&io.some, &io.full)
-    };
+    let cpu = CpuPressure::from_read(text(&cpu)?.as_bytes()).map_err(unfit)?;
+    let memory = known.memory.map_or_else(
+        || {
+            let memory = MemoryPressure::from_read(text(&memory)?.as_bytes()).map_err(unfit)?;
+            Ok::<_, io::Error>(stall(&memory.some, &memory.full))
+        },
+        Ok,
+    )?;
+    let io = known.io.map_or_else(
+        || {
+            let io = IoPressure::from_read(text(&io)?.as_bytes()).map_err(unfit)?;
+            Ok::<_, io::Error>(stall(&io.some, &io.full))
+        },
+        Ok,
+    )?;
     Ok(Pressure {
         cpu: stall(&cpu.some, &cpu.full),
-        memory: stall(&memory.some, &memory.full),
+        memory,
         io,
     })
 }
@@ -134,7 +145,7 @@ mod tests {
             cpu: true,
             memory: true,
         };
-        let polled = poll(folder.path(), controllers, None, 3).expect("it is there");
+        let polled = poll(folder.path(), controllers, Known::default(), 3).expect("it is there");
         assert_eq!(polled.cpu.usage_us, 12);
         assert_eq!(polled.memory, None);
         let pressure = polled.pressure.expect("it has pressure");
@@ -143,9 +154,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_already_is_not_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n\
+                    full avg10=0.00 avg60=0.00 avg300=0.00 total=1\n";
+        fs::write(folder.path().join("cpu.pressure"), text).expect("there is room");
+        let stall = |some_us| Stall {
+            some_us,
+            full_us: 0,
+        };
+        let known = Known {
+            memory: Some(stall(7)),
+            io: Some(stall(9)),
+        };
+        let polled = poll(folder.path(), Controllers::default(), known, 3).expect("it is there");
+        let pressure = polled.pressure.expect("it has pressure");
+        assert_eq!(pressure.cpu.some_us, 5);
+        assert_eq!((pressure.memory, pressure.io), (stall(7), stall(9)));
+    }
+
+    #[test]
     fn a_cgroup_that_is_gone_tells_nothing() {
         assert_eq!(
-            poll(Path::new("/nowhere"), Controllers::default(), None, 3),
+            poll(
+                Path::new("/nowhere"),
+                Controllers::default(),
+                Known::default(),
+                3
+            ),
             None
         );
     }

@@ -15,6 +15,7 @@ mod sockets;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -230,10 +231,11 @@ impl Observer {
         self.visit_sockets(now_ns());
         self.poll_agents(now_ns());
         let at_ns = now_ns();
-        let agents = reading::agents(&mut self.directory, &self.probes, at_ns);
+        let agents = reading::agents(&mut self.directory, &self.probes);
         self.warn_of_full_ledger(&agents);
         let reading = Reading {
             at_ns,
+            ledger_ns: at_ns.wrapping_add(self.probes.clock_ahead_ns()),
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
@@ -263,7 +265,7 @@ impl Observer {
         let places = self.directory.entries().filter_map(|entry| {
             let (threads, processes) = threads.get(&entry.agent.id)?;
             Some(AgentPlace {
-                agent: entry.agent.clone(),
+                agent: (*entry.agent).clone(),
                 place: place(entry),
                 threads: *threads,
                 processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
@@ -313,9 +315,8 @@ impl Observer {
     }
 
     /// Says so, once, before an agent has more threads than its ledger can count.
-    fn warn_of_full_ledger(&mut self, agents: &[AgentReading]) {
-        let is_full =
-            |reading: &&AgentReading| reading.ledger.thread_count() > MAX_THREADS / 16 * 15;
+    fn warn_of_full_ledger(&mut self, agents: &[Arc<AgentReading>]) {
+        let is_full = |reading: &&Arc<AgentReading>| reading.thread_count() > MAX_THREADS / 16 * 15;
         if self.full_ledger_said {
             return;
         }
@@ -323,7 +324,7 @@ impl Observer {
             self.full_ledger_said = true;
             tracing::warn!(
                 agent = &*reading.agent.name,
-                threads = reading.ledger.thread_count(),
+                threads = reading.thread_count(),
                 most = MAX_THREADS,
                 "with more threads than that, this agent's times would be wrong"
             );

@@ -14,10 +14,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     durations::BucketReadings,
-    signal::{
-        AgentReading, BlockIoSignal, CpuReading, FaultSignal, LedgerSignal, LossSignal,
-        RunQueueSignal,
-    },
+    signal::{AgentReading, BlockIoSignal, CpuReading, FaultSignal, LossSignal, RunQueueSignal},
 };
 
 use crate::{
@@ -25,38 +22,46 @@ use crate::{
     probes::Probes,
 };
 
-/// Reads every known agent's record. All ledgers are read as of `at_ns`, in ns of the monotonic
-/// clock: a thread counts in one
-/// state at any time, so the sum of its states is exact however long the reading takes, and only
-/// its share of a state that changes meanwhile is off by that.
-pub(crate) fn agents(directory: &mut Directory, probes: &Probes, at_ns: u64) -> Vec<AgentReading> {
-    let ledger_ns = at_ns.wrapping_add(probes.clock_ahead_ns());
-    directory
-        .entries_mut()
-        .map(|entry| {
-            let words = refresh(entry, probes);
-            AgentReading {
-                agent: entry.agent.clone(),
-                ledger: LedgerSignal::new(&words, ledger_ns),
-                run_queue: Arc::clone(&entry.last),
-                block_io: sum_of_block_io(probes, entry.agent.id.slot),
-                faults: sum_of_faults(probes, entry.agent.id.slot),
-                oom_kills: sum_of_oom_kills(probes, entry.agent.id.slot),
-                polled: entry.polled.clone(),
-            }
-        })
+/// Reads every known agent's records. Ledgers tell of any instant near the reading: a thread counts
+/// in one state at any time, so the sum of its states is exact however long the reading takes, and
+/// only its share of a state that changes meanwhile is off by that.
+pub(crate) fn agents(directory: &mut Directory, probes: &Probes) -> Vec<Arc<AgentReading>> {
+    // All ledgers first, without looking at anything else: a cache then fetches many at a time.
+    let slots = directory.entries().map(|entry| entry.agent.id.slot);
+    let words: Vec<_> = slots.map(|slot| sum_of_words(probes, slot)).collect();
+    let entries = directory.entries_mut().zip(words);
+    entries
+        .map(|(entry, words)| Arc::clone(refresh(entry, words, probes)))
         .collect()
 }
 
-/// Reads an agent's histograms if they have changed, and the words of its ledger.
-fn refresh(entry: &mut Entry, probes: &Probes) -> [u64; STATES] {
+/// Reads all of an agent if the words of its ledger have changed, which the kernel side changes last
+/// whatever else it counts.
+fn refresh<'a>(
+    entry: &'a mut Entry,
+    words: [u64; STATES],
+    probes: &Probes,
+) -> &'a Arc<AgentReading> {
     let slot = entry.agent.id.slot;
-    let words = sum_of_words(probes, slot);
-    if words != entry.last_words || counters(probes, slot) != counters_in(&entry.last) {
-        entry.last = Arc::new(sum_of_run_queues(probes, slot));
-        entry.last_words = words;
+    let did_something = words != entry.last.ledger_words;
+    if did_something || entry.is_changed {
+        let mut reading = AgentReading {
+            agent: Arc::clone(&entry.agent),
+            ledger_words: words,
+            polled: entry.polled.clone(),
+            ..(*entry.last).clone()
+        };
+        if did_something {
+            entry.is_busy = true;
+            reading.run_queue = Arc::new(sum_of_run_queues(probes, slot));
+            reading.block_io = sum_of_block_io(probes, slot);
+            reading.faults = sum_of_faults(probes, slot);
+            reading.oom_kills = sum_of_oom_kills(probes, slot);
+        }
+        entry.last = Arc::new(reading);
+        entry.is_changed = false;
     }
-    words
+    &entry.last
 }
 
 /// Reads every CPU's record.
@@ -148,22 +153,6 @@ fn read_faults(faults: &Faults) -> FaultSignal {
         minor: faults.minor.load(),
         major: faults.major.load(),
     }
-}
-
-/// Counters that change at some switches. At each the ledger changes too, unless everything since
-/// its last change took no time.
-fn counters(probes: &Probes, slot: u32) -> (u64, u64) {
-    shards(probes, slot).fold((0, 0), |(involuntary, unmeasured), record| {
-        let run_queue = &record.run_queue;
-        (
-            involuntary + run_queue.involuntary_switches.load(),
-            unmeasured + run_queue.unmeasured_stretches.load(),
-        )
-    })
-}
-
-fn counters_in(last: &RunQueueSignal) -> (u64, u64) {
-    (last.involuntary_switches, last.unmeasured_stretches)
 }
 
 fn words(ledger: &Ledger) -> [u64; STATES] {

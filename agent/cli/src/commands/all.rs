@@ -59,7 +59,7 @@ fn report(args: &AllArgs, window: &Window, observer: &Observer) -> AllReport {
         .iter()
         .filter(|(_, (agent, _))| selects(&args.trace.agents, &agent.name))
         .map(|(id, (agent, window))| AllRow {
-            agent: agent.clone(),
+            agent: (**agent).clone(),
             window: window.clone(),
             peers: peers.remove(id).unwrap_or_default(),
         })

@@ -44,11 +44,11 @@ fn report(args: &PressureArgs, window: &Window) -> PressureReport {
         .agents
         .values()
         .filter(|(agent, window)| {
-            window.polled.length_ns > 0 && selects(&args.trace.agents, &agent.name)
+            window.polled.is_some() && selects(&args.trace.agents, &agent.name)
         })
         .map(|(agent, window)| PressureRow {
             agent: agent.name.to_string(),
-            polled: window.polled,
+            polled: window.polled(),
         })
         .collect();
     rows.sort_by(|left, right| {

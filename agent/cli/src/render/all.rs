@@ -59,7 +59,7 @@ pub(crate) fn all_text(report: &AllReport, width: usize, top: usize, color: bool
 fn cells(row: &AllRow, length_ns: u64) -> [String; 13] {
     let window = &row.window;
     let rtt = row.round_trips();
-    let polled = &window.polled;
+    let polled = window.polled();
     let lost = polled.pressure.filter(|_| polled.length_ns > 0);
     [
         row.agent.name.to_string(),
@@ -140,7 +140,7 @@ struct PolledJson {
 fn row_json(row: &AllRow) -> RowJson<'_> {
     let window = &row.window;
     let waits = window.waits();
-    let polled = &window.polled;
+    let polled = window.polled();
     let amounts = polled.memory.map(|(amounts, _)| amounts);
     RowJson {
         name: &row.agent.name,
@@ -209,7 +209,7 @@ pub(crate) fn all_csv(report: &AllReport, is_first: bool) -> String {
     let rows = report.rows.iter().map(|row| {
         let (window, rtt) = (&row.window, row.round_trips());
         let waits = window.waits();
-        let polled = &window.polled;
+        let polled = window.polled();
         let sum = |count: fn(&PeerCounts) -> u64| {
             let counts = row.peers.iter().map(|peer| count(&peer.window.counts));
             counts.sum::<u64>().to_string()

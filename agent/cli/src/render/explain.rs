@@ -149,7 +149,7 @@ impl Page {
             let (major, minor) = (count(window.faults.major), count(window.faults.minor));
             lines.extend(self.sentence(&format!("page faults: {major} major, {minor} minor")));
         }
-        if let Some(text) = words::memory(&window.polled) {
+        if let Some(text) = words::memory(&window.polled()) {
             lines.extend(self.sentence(&text));
         }
         if window.oom_kills > 0 {

@@ -10,7 +10,6 @@ use hostler_decide::{
     durations::{BucketReadings, Durations},
     faults::FaultWindow,
     identity::Kind,
-    polled::PolledWindow,
     signal::{Agent, AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
 };
@@ -62,7 +61,7 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         block_io: BlockIoWindow::default(),
         faults: FaultWindow::default(),
         oom_kills: 0,
-        polled: PolledWindow::default(),
+        polled: None,
     }
 }
 

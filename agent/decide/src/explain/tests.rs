@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hostler_common::{
     histogram::{BUCKETS, bucket_of},
@@ -207,13 +207,13 @@ fn a_window_is_split_into_whom_the_agent_waited_for_and_who_waited_for_it() {
         generation: u32::from(slot > KERNEL),
     };
     let entry = |slot, name: &str, on_cpu_ns| {
-        let agent = Agent {
+        let agent = Arc::new(Agent {
             id: id(slot),
             name: name.into(),
             group: "agents".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
-        };
+        });
         let window = RunQueueWindow {
             ledger: ledger(&[(state::ON_CPU, on_cpu_ns)]),
             ..RunQueueWindow::default()

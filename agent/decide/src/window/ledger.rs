@@ -1,6 +1,6 @@
 //! Where the time of threads went during a window.
 
-use hostler_common::ledger::{STATES, elapsed_ns};
+use hostler_common::ledger::{STATES, elapsed_ns, threads, units};
 
 use crate::signal::LedgerSignal;
 
@@ -25,6 +25,16 @@ impl LedgerWindow {
             ns,
             threads: later.thread_count(),
         }
+    }
+
+    /// Of a ledger that has stayed as it is: whoever was in a state spent all of the time in it.
+    pub(super) fn of_unchanged(words: &[u64; STATES], from_ns: u64, to_ns: u64) -> Self {
+        let mut window = Self::default();
+        for (ns, &word) in window.ns.iter_mut().zip(words).skip(1) {
+            *ns = elapsed_ns(units(word, from_ns), units(word, to_ns));
+            window.threads += threads(word);
+        }
+        window
     }
 
     /// Time spent in a state of [`hostler_common::ledger::state`], in ns.

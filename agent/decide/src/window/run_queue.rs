@@ -36,8 +36,8 @@ pub struct RunQueueWindow {
     pub faults: FaultWindow,
     /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
     pub oom_kills: u64,
-    /// What was read of its cgroup from time to time; nothing is known of a CPU.
-    pub polled: PolledWindow,
+    /// What was read of its cgroup from time to time, if it was read; nothing is known of a CPU.
+    pub polled: Option<Box<PolledWindow>>,
 }
 
 impl RunQueueWindow {
@@ -70,7 +70,7 @@ impl RunQueueWindow {
             block_io: BlockIoWindow::default(),
             faults: FaultWindow::default(),
             oom_kills: 0,
-            polled: PolledWindow::default(),
+            polled: None,
         }
     }
 
@@ -114,7 +114,14 @@ impl RunQueueWindow {
         self.block_io.add(&other.block_io);
         self.faults.add(&other.faults);
         self.oom_kills += other.oom_kills;
-        self.polled.append(&other.polled);
+        if let Some(more) = &other.polled {
+            self.polled.get_or_insert_default().append(more);
+        }
+    }
+
+    /// What was read of its cgroup; a window without length if nothing was.
+    pub fn polled(&self) -> PolledWindow {
+        self.polled.as_deref().copied().unwrap_or_default()
     }
 
     /// Waits of both kinds that ended in the window.

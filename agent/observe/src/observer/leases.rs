@@ -1,6 +1,6 @@
 //! Gives slots to agents and takes them back.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use hostler_common::slot::{KERNEL, OTHER, SlotLease};
 use hostler_decide::signal::{Agent, AgentSource};
@@ -94,11 +94,14 @@ impl Observer {
             }
             let name = self.names.of_cgroup(&entry.path, now_ns);
             if *entry.agent.name != *name.display {
-                entry.agent.name = name.display.into();
+                Arc::make_mut(&mut entry.agent).name = name.display.into();
+                entry.is_changed = true;
             }
             if *entry.agent.group != *name.group {
-                entry.agent.group = name.group.into();
-                entry.agent.kind = name.kind;
+                let agent = Arc::make_mut(&mut entry.agent);
+                agent.group = name.group.into();
+                agent.kind = name.kind;
+                entry.is_changed = true;
             }
         }
     }

@@ -7,14 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use hostler_common::slot::SlotLease;
-use hostler_decide::host::HostSignal;
+use hostler_common::{ledger, slot::SlotLease};
+use hostler_decide::{
+    host::HostSignal,
+    pressure::{Pressure, Stall},
+};
 
 use super::Observer;
 use crate::{
-    agents::{Entry, Origin},
+    agents::{Entry, Origin, PolledWith},
     alarms::Alarms,
-    cgroup_files::{self, Controllers},
+    cgroup_files::{self, Controllers, Known},
     pools,
 };
 
@@ -36,6 +39,8 @@ pub(super) struct Polls {
     last: SlotLease,
     polled_ns: u64,
     grouped_ns: u64,
+    /// The host's pressure as of this reading.
+    host: Option<Pressure>,
     alarms: Option<Alarms>,
     controllers: Controllers,
 }
@@ -52,6 +57,7 @@ impl Observer {
         }
         self.polls.polled_ns = now_ns;
         self.polls.controllers = Controllers::of(self.hierarchy.root());
+        self.polls.host = host_pressure();
         let all: Vec<SlotLease> = self.pollable().map(|entry| entry.agent.id).collect();
         self.poll(&all, now_ns);
         self.set_alarms(now_ns);
@@ -81,6 +87,7 @@ impl Observer {
         }
         let passed_ns = now_ns.saturating_sub(self.polls.polled_ns);
         self.polls.polled_ns = now_ns;
+        self.polls.host = host_pressure();
         let turns = self.turns(now_ns, passed_ns);
         self.poll(&turns, now_ns);
         if now_ns.saturating_sub(self.polls.grouped_ns) >= CYCLE_NS {
@@ -93,10 +100,9 @@ impl Observer {
         if !self.options.pressure {
             return None;
         }
-        let folder = Path::new("/proc/pressure");
         let alarms = self.polls.alarms.as_mut();
         Some(HostSignal {
-            pressure: cgroup_files::pressure(folder, ["cpu", "memory", "io"]).ok(),
+            pressure: self.polls.host,
             reclaim: pools::reclaim(),
             pools: pools::read(self.hierarchy.root()),
             alarms: alarms.map(Alarms::read).unwrap_or_default(),
@@ -113,10 +119,7 @@ impl Observer {
     fn turns(&mut self, now_ns: u64, passed_ns: u64) -> BTreeSet<SlotLease> {
         let entries: Vec<(SlotLease, u64, bool)> = self
             .pollable()
-            .map(|entry| {
-                let at_ns = entry.polled.as_ref().map_or(0, |polled| polled.at_ns);
-                (entry.agent.id, at_ns, entry.is_busy())
-            })
+            .map(|entry| (entry.agent.id, entry.polled_ns, entry.is_busy))
             .collect();
         let share = entries.len() as u128 * u128::from(passed_ns);
         let share = usize::try_from(share.div_ceil(u128::from(CYCLE_NS))).unwrap_or(usize::MAX);
@@ -150,15 +153,18 @@ impl Observer {
             let Some(entry) = self.directory.entry_mut(id) else {
                 continue;
             };
-            let before = entry.polled.as_deref().copied();
-            // Time is lost for want of I/O in the state that the ledger knows as well.
-            let io = before.filter(|_| !entry.was_blocked_on_io());
-            let io = io.and_then(|before| Some(before.pressure?.io));
+            let known = known(entry, self.polls.host);
             // One that is gone keeps what was read last.
             let folder = root.join(&entry.path);
-            if let Some(polled) = cgroup_files::poll(&folder, controllers, io, now_ns) {
+            if let Some(polled) = cgroup_files::poll(&folder, controllers, known, now_ns) {
                 entry.polled = Some(Arc::new(polled));
-                entry.polled_words = entry.last_words;
+                entry.polled_ns = now_ns;
+                entry.polled_with = PolledWith {
+                    host: self.polls.host,
+                    blocked_io: entry.blocked_io(),
+                };
+                entry.is_busy = false;
+                entry.is_changed = true;
             }
         }
     }
@@ -186,4 +192,27 @@ impl Observer {
             alarms.watch(&root, &groups);
         }
     }
+}
+
+/// What can't have come to an agent's pressure since it was read. While nobody on the host is held up
+/// for want of memory, no agent is; and for want of I/O, unless threads of the agent's own were
+/// blocked on it. What the host's sum lacks by rounding, a few µs, is read with the next that comes.
+fn known(entry: &Entry, host: Option<Pressure>) -> Known {
+    let Some(before) = entry.polled.as_ref().and_then(|polled| polled.pressure) else {
+        return Known::default();
+    };
+    let with = entry.polled_with;
+    let blocked_io = entry.blocked_io();
+    let was_blocked = blocked_io != with.blocked_io || ledger::threads(blocked_io) > 0;
+    let host = with.host.zip(host);
+    let none_held_up = |of: fn(Pressure) -> Stall| host.is_some_and(|(was, is)| of(was) == of(is));
+    Known {
+        memory: none_held_up(|host| host.memory).then_some(before.memory),
+        io: (none_held_up(|host| host.io) || !was_blocked).then_some(before.io),
+    }
+}
+
+fn host_pressure() -> Option<Pressure> {
+    let folder = Path::new("/proc/pressure");
+    cgroup_files::pressure(folder, ["cpu", "memory", "io"]).ok()
 }

@@ -36,18 +36,11 @@ pub(super) struct Sockets {
     namespaces: Namespaces,
     /// What the kernel side was told of networks.
     told: BTreeMap<(u32, [u8; 18]), u32>,
-    /// What was last read of each record.
-    last: Vec<Last>,
+    /// What was last read of each record: while the counts stay, so does all else.
+    last: Vec<Arc<PeerSignal>>,
     /// Records that nobody is counted in any more, to be cleared at the next reading.
     resting: Vec<u32>,
     visited_ns: u64,
-}
-
-/// What was last read of a record: while the counts stay, so do the histograms.
-#[derive(Clone, Default)]
-struct Last {
-    counts: PeerCounts,
-    histograms: Arc<PeerHistograms>,
 }
 
 impl Sockets {
@@ -182,13 +175,13 @@ impl Observer {
     }
 
     /// Who sockets talk to, ordered by key.
-    pub(super) fn read_peers(&mut self) -> Vec<(PeerKey, PeerSignal)> {
+    pub(super) fn read_peers(&mut self) -> Vec<(PeerKey, Arc<PeerSignal>)> {
         let fresh = self.probes.fresh_peers();
-        self.sockets.last.resize_with(fresh, Last::default);
+        self.sockets.last.resize_with(fresh, Arc::default);
         let records = self.probes.peers().iter().zip(&mut self.sockets.last);
         let mut peers: Vec<_> = records
             .filter(|(record, _)| record.taken.load() != 0)
-            .map(|(record, last)| (key_of(record), read(record, last)))
+            .map(|(record, last)| (key_of(record), Arc::clone(refresh(record, last))))
             .collect();
         peers.sort_unstable_by_key(|(key, _)| *key);
         peers
@@ -200,6 +193,9 @@ impl Observer {
         for index in std::mem::take(&mut self.sockets.resting) {
             let record = self.probes.peers().get(index as usize);
             record.into_iter().for_each(clear);
+            if let Some(last) = self.sockets.last.get_mut(index as usize) {
+                *last = Arc::default();
+            }
             if let Err(error) = self.probes.free_peer(index) {
                 tracing::warn!(index, %error, "a record of peers is lost until the next start");
             }
@@ -234,7 +230,7 @@ fn key_of(record: &PeerRecord) -> PeerKey {
 
 /// The kernel side counts in a histogram before anything else shows it: counts that are read before
 /// the histograms are never ahead of them.
-fn read(record: &PeerRecord, last: &mut Last) -> PeerSignal {
+fn refresh<'a>(record: &PeerRecord, last: &'a mut Arc<PeerSignal>) -> &'a Arc<PeerSignal> {
     let counts = PeerCounts {
         rtt_us: record.rtt_us.load(),
         sent_bytes: record.sent_bytes.load(),
@@ -248,18 +244,17 @@ fn read(record: &PeerRecord, last: &mut Last) -> PeerSignal {
         closed: record.closed.load(),
     };
     if counts != last.counts {
-        last.counts = counts;
-        last.histograms = Arc::new(PeerHistograms {
-            round_trip: buckets(&record.round_trip),
-            connect: buckets(&record.connect),
+        *last = Arc::new(PeerSignal {
+            counts,
+            smoothed_rtt_us: record.smoothed_rtt_us.load(),
+            min_rtt_us: record.min_rtt_us.load(),
+            histograms: Arc::new(PeerHistograms {
+                round_trip: buckets(&record.round_trip),
+                connect: buckets(&record.connect),
+            }),
         });
     }
-    PeerSignal {
-        counts,
-        smoothed_rtt_us: record.smoothed_rtt_us.load(),
-        min_rtt_us: record.min_rtt_us.load(),
-        histograms: Arc::clone(&last.histograms),
-    }
+    last
 }
 
 fn clear(record: &PeerRecord) {

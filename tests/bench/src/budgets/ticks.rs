@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hostler_decide::{signal::LossSignal, window::Window};
+use hostler_decide::{signal::LossSignal, window::WindowSum};
 use hostler_observe::{Observer, Options, RunTimeStatistics};
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
@@ -74,8 +74,9 @@ pub(super) fn starts(times: u32, interrupt: &Interrupt) -> Result<Spread> {
 /// Measures as many ticks, and after them the programs.
 pub(super) fn measure(ticks: u32, interrupt: &Interrupt) -> Result<Ticks> {
     let mut observer = Observer::start(options())?;
-    let mut last = observer.beginning().clone();
-    let mut sum = Window::default();
+    let mut sum = WindowSum::new(observer.beginning().clone());
+    let mut agents = 0;
+    let mut lost = LossSignal::default();
     let [mut cpu_ms, mut read_ms, mut wall_ms] = [Vec::new(), Vec::new(), Vec::new()];
     for number in 1..=ticks {
         eprintln!("tick {number} of {ticks}");
@@ -83,13 +84,14 @@ pub(super) fn measure(ticks: u32, interrupt: &Interrupt) -> Result<Ticks> {
         let (wall, began) = (Instant::now(), cpu_now()?);
         let reading = observer.read()?;
         let read = cpu_now()?;
-        let window = Window::between(&last, &reading);
+        sum.add(reading);
+        let window = sum.take();
         let done = cpu_now()?;
         wall_ms.push(wall.elapsed().as_secs_f64() * 1e3);
         cpu_ms.push(done.saturating_sub(began).as_secs_f64() * 1e3);
         read_ms.push(read.saturating_sub(began).as_secs_f64() * 1e3);
-        sum.append(window);
-        last = reading;
+        agents = window.agents.len();
+        lost.add(&window.losses);
     }
     eprintln!("programs, for {} s", WATCHED.as_secs());
     let programs = programs(&observer, || interrupt.sleep(WATCHED))?;
@@ -102,10 +104,10 @@ pub(super) fn measure(ticks: u32, interrupt: &Interrupt) -> Result<Ticks> {
         cpu_ms: Spread::of(cpu_ms).context("no tick")?,
         read_cpu_ms: Spread::of(read_ms).context("no tick")?,
         wall_ms: Spread::of(wall_ms).context("no tick")?,
-        agents: sum.agents.len(),
+        agents,
         programs,
         programs_busy: busy,
-        losses: losses(&sum.losses),
+        losses: losses(&lost),
     })
 }
 

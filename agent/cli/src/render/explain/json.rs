@@ -111,7 +111,7 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         waits: WaitsJson::from(report),
         bursts: explanation.bursts,
         peers: report.peers.iter().map(row_json).collect(),
-        pressure: report.evidence.window.polled.pressure.map(Into::into),
+        pressure: report.evidence.window.polled().pressure.map(Into::into),
         kept_waiting: &report.evidence.kept_waiting,
         host: HostJson {
             cpus: report.evidence.host.cpus,

@@ -524,7 +524,7 @@ proptest! {
 #[test]
 fn whom_it_talked_to_and_what_memory_it_has_are_told_in_a_line_each() {
     let mut report = against_itself().with(|evidence| {
-        evidence.window.polled = PolledWindow {
+        evidence.window.polled = Some(Box::new(PolledWindow {
             length_ns: 4_000 * MS,
             pressure: Some(Pressure {
                 memory: Stall {
@@ -534,7 +534,7 @@ fn whom_it_talked_to_and_what_memory_it_has_are_told_in_a_line_each() {
                 ..Pressure::default()
             }),
             ..PolledWindow::default()
-        };
+        }));
     });
     report.peers = vec![RttRow {
         agent: String::new(),
