@@ -16,6 +16,7 @@ pub mod block_io;
 pub mod changes;
 pub mod clock;
 pub mod event;
+pub mod fault_latency;
 pub mod faults;
 pub mod histogram;
 pub mod interrupts;

@@ -6,7 +6,7 @@ use crate::shared::SharedU64;
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct Losses {
-    /// Switches and wake-ups of threads that had no record.
+    /// Switches, wake-ups and page faults of threads that had no record.
     pub threads_without_record: SharedU64,
     /// Thread records that could not be made: no memory, or the storage was busy.
     pub records_not_made: SharedU64,

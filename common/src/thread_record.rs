@@ -45,11 +45,15 @@ pub struct ThreadRecord {
     pub minor_faults: u64,
     /// Likewise of its major ones.
     pub major_faults: u64,
+    /// When the fault began that the thread is in, in ns of the monotonic clock; 0 if it is in none.
+    pub fault_began_ns: u64,
+    /// The address that the fault is about: one that is tried again is still the same fault.
+    pub fault_address: u64,
 }
 
-// With its head of 72 bytes it fits a slab of 192, which has room for 40 more. The first 56 bytes
+// With its head of 72 bytes it fits a slab of 192, which has room for 24 more. The first 56 bytes
 // share a cache line.
-const _: () = assert!(size_of::<ThreadRecord>() == 80);
+const _: () = assert!(size_of::<ThreadRecord>() == 96);
 const _: () = assert!(core::mem::offset_of!(ThreadRecord, read_bytes) <= 56);
 
 impl ThreadRecord {

@@ -22,6 +22,7 @@
 mod block_io;
 mod clock;
 mod counter;
+mod fault_latency;
 mod faults;
 mod interrupts;
 mod ledger;

@@ -8,6 +8,7 @@ use hostler_common::{
     agent_record::AgentRecord,
     changes::ProcessChanges,
     clock::ClockDifference,
+    fault_latency::FaultLatencies,
     interrupts::InterruptRecord,
     losses::Losses,
     pair::{MAX_PAIRS, PairKey, PairTotals},
@@ -54,6 +55,11 @@ pub(crate) static LOSSES: Array<Losses, 1, MMAPABLE> = Array::new();
 /// Whether processes came, went or changed, one element.
 #[btf_map]
 pub(crate) static CHANGES: Array<ProcessChanges, 1, MMAPABLE> = Array::new();
+
+/// How long faults take, by slot; a single one if nobody asks.
+#[btf_map]
+pub(crate) static FAULT_LATENCIES: Array<FaultLatencies, { SLOTS as usize }, MMAPABLE> =
+    Array::new();
 
 /// What is known of each thread.
 #[btf_map]

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::fd::AsFd,
     path::{Path, PathBuf},
-    process::{Child, ExitCode},
+    process::{Child, Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -41,11 +41,41 @@ pub(crate) const TESTS: &[Test] = &[
         needs: &[Need::WritableCgroups, Need::FileOnStorage],
         run: faults_that_wait_for_storage_are_major_ones,
     },
+    Test {
+        name: "as_many_faults_are_timed_as_the_kernel_counts_and_none_took_longer_than_was_waited",
+        needs: &[Need::WritableCgroups, Need::FaultLatency],
+        run: as_many_faults_are_timed_as_the_kernel_counts_and_none_took_longer_than_was_waited,
+    },
+    Test {
+        name: "faults_that_wait_for_storage_are_timed_over_all_their_attempts",
+        needs: &[Need::WritableCgroups, Need::Guest, Need::FaultLatency],
+        run: faults_that_wait_for_storage_are_timed_over_all_their_attempts,
+    },
 ];
 
 /// Pages that the load touches one by one, and as many again that are brought in at once.
 const PAGES: usize = 512;
 const PAGE_BYTES: usize = 4096;
+
+/// Waits for a line, touches fresh memory page by page, says how long each page took in ns, and waits
+/// for another line.
+pub(crate) fn timed_load() -> ExitCode {
+    let mut line = String::new();
+    let mut lengths = Vec::with_capacity(PAGES);
+    println!("ready");
+    std::io::stdin().read_line(&mut line).expect("a line");
+    let mut touched = vec![0_u8; PAGES * PAGE_BYTES];
+    // On the first page the allocator has left a note already.
+    for page in touched.chunks_mut(PAGE_BYTES).skip(1) {
+        let began = Instant::now();
+        page[0] = 1;
+        lengths.push(began.elapsed().as_nanos().to_string());
+    }
+    std::hint::black_box(&touched);
+    println!("{}", lengths.join(" "));
+    std::io::stdin().read_line(&mut line).expect("a line");
+    ExitCode::SUCCESS
+}
 
 /// Waits for a line, touches fresh memory, lets the kernel bring in some more at once, says so, and
 /// waits for another line.
@@ -81,9 +111,13 @@ impl Load {
     }
 
     fn wait_for(&mut self, word: &str) {
+        assert_eq!(self.line(), word);
+    }
+
+    fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("it says something");
-        assert_eq!(line.trim(), word);
+        line.trim().to_owned()
     }
 
     fn go_on(&mut self) {
@@ -91,26 +125,30 @@ impl Load {
         input.write_all(b"go\n").expect("the load reads");
     }
 
-    /// What the kernel has counted for it once it is asleep: minor and major faults.
     fn faults(&self) -> [u64; 2] {
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let path = format!("/proc/{}/stat", self.child.id());
-            let stat = fs::read_to_string(path).expect("it is there");
-            // The fields after the name, which may hold anything.
-            let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
-            let fields: Vec<&str> = rest.split(' ').collect();
-            if fields[0] == "S" {
-                return [fields[7], fields[9]].map(|field| field.parse().expect("a count"));
-            }
-            assert!(Instant::now() < give_up, "it does not sleep: {stat}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        faults_of(&self.child)
     }
 
     fn end(mut self) {
         self.go_on();
         assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+/// What the kernel has counted for a process once it is asleep: minor and major faults.
+fn faults_of(process: &Child) -> [u64; 2] {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let path = format!("/proc/{}/stat", process.id());
+        let stat = fs::read_to_string(path).expect("it is there");
+        // The fields after the name, which may hold anything.
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+        let fields: Vec<&str> = rest.split(' ').collect();
+        if fields[0] == "S" {
+            return [fields[7], fields[9]].map(|field| field.parse().expect("a count"));
+        }
+        assert!(Instant::now() < give_up, "it does not sleep: {stat}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -194,4 +232,127 @@ fn faults_that_wait_for_storage_are_major_ones(host: &Host) {
     load.go_on();
     load.wait_for("done");
     load.end();
+}
+
+/// The buckets of a row's histogram: where each starts, in ns, and how many faults it holds.
+fn buckets(row: &Value, histogram: &str) -> Vec<(u64, u64)> {
+    let buckets = row[histogram]["buckets"]
+        .as_array()
+        .expect("it is measured");
+    let number = |value: &Value| value.as_u64().expect("a number");
+    buckets
+        .iter()
+        .map(|bucket| (number(&bucket[0]), number(&bucket[2])))
+        .collect()
+}
+
+fn assert_all_are_timed(row: &Value) {
+    for (field, histogram) in [
+        ("minor_faults", "minor_latency"),
+        ("major_faults", "major_latency"),
+    ] {
+        let timed: u64 = buckets(row, histogram).iter().map(|(_, count)| count).sum();
+        assert_exact(row, field, timed);
+    }
+}
+
+fn as_many_faults_are_timed_as_the_kernel_counts_and_none_took_longer_than_was_waited(host: &Host) {
+    let cgroup = host.cgroup("timed");
+    let mut load = Load::start(cgroup.start_load(&["timed-faults"]));
+    let before = load.faults();
+    let tracer = start_hostler(&["trace", "faults", "--json"]);
+    load.go_on();
+    let lengths_ns: Vec<u64> = load
+        .line()
+        .split(' ')
+        .map(|word| word.parse().expect("a number"))
+        .collect();
+    let [minor, _] = load.faults();
+    let row = row_after_interrupt(tracer, &cgroup.name);
+    assert_exact(&row, "minor_faults", minor - before[0]);
+    assert_all_are_timed(&row);
+    // A page's touch holds its fault; those that were not for a touch may be as long as they like.
+    let latencies = buckets(&row, "minor_latency");
+    let timed: u64 = latencies.iter().map(|(_, count)| count).sum();
+    let others = timed.saturating_sub(lengths_ns.len() as u64);
+    for &(start_ns, _) in &latencies {
+        let longer = latencies
+            .iter()
+            .filter(|(other_ns, _)| *other_ns >= start_ns);
+        let longer: u64 = longer.map(|(_, count)| count).sum();
+        let waited = lengths_ns.iter().filter(|&&ns| ns >= start_ns).count() as u64;
+        assert!(
+            longer <= waited + others,
+            "{longer} faults took {start_ns} ns and more, {waited} touches did, {others} are others"
+        );
+    }
+    load.end();
+}
+
+/// A file system on storage of its own, of which nothing is in memory when a program is started from
+/// it. Gone when it is dropped.
+struct ColdFiles(tempfile::TempDir);
+
+impl ColdFiles {
+    fn with(program: &str) -> Self {
+        let files = Self(tempfile::tempdir().expect("there is room"));
+        let image = files.0.path().join("image");
+        let image_path = image.to_str().expect("its path is text");
+        fs::File::create(&image)
+            .and_then(|file| file.set_len(16 << 20))
+            .expect("there is room");
+        let mount_path = files.0.path().join("mount");
+        fs::create_dir(&mount_path).expect("there is room");
+        let mount_path = mount_path.to_str().expect("its path is text");
+        let mount = ["mount", "-o", "loop", image_path, mount_path];
+        run(&["modprobe", "loop"]);
+        run(&["mkfs.ext4", "-q", image_path]);
+        run(&mount);
+        run(&["cp", program, &format!("{mount_path}/program")]);
+        run(&["umount", mount_path]);
+        run(&mount);
+        files
+    }
+
+    fn program(&self) -> String {
+        let path = self.0.path().join("mount/program");
+        path.to_str().expect("its path is text").to_owned()
+    }
+}
+
+impl Drop for ColdFiles {
+    fn drop(&mut self) {
+        let mount = self.0.path().join("mount");
+        run(&["umount", mount.to_str().expect("its path is text")]);
+    }
+}
+
+fn run(words: &[&str]) {
+    let output = Command::new(words[0]).args(&words[1..]).output();
+    let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    assert!(output.status.success(), "{words:?}: {output:?}");
+}
+
+fn faults_that_wait_for_storage_are_timed_over_all_their_attempts(host: &Host) {
+    let files = ColdFiles::with("/bin/cat");
+    let cgroup = host.cgroup("cold-timed");
+    let tracer = start_hostler(&["trace", "faults", "--json"]);
+    // It waits for a line, and ends when there is none.
+    let mut child = cgroup.start(&[&files.program()]);
+    let [_, major] = faults_of(&child);
+    let row = row_after_interrupt(tracer, &cgroup.name);
+    assert!(major > 0, "nothing had to be fetched");
+    assert_all_are_timed(&row);
+    let major_ns: u64 = buckets(&row, "major_latency")
+        .iter()
+        .map(|(start_ns, count)| start_ns * count)
+        .sum();
+    let blocked_ns = count(&row, "blocked_io_ns");
+    // A wait is part of an attempt that is not the last.
+    assert!(
+        blocked_ns > 0 && major_ns >= blocked_ns / 2,
+        "faults took {major_ns} ns, its thread was blocked for {blocked_ns} ns: {row:#}"
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
 }

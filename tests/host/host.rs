@@ -81,6 +81,7 @@ impl Host {
             Need::NetworkNamespaces => needs::network("ip link add near type veth peer name far"),
             Need::Netem => needs::network("tc qdisc add dev lo root netem delay 1ms"),
             Need::Pressure => needs::pressure(),
+            Need::FaultLatency => needs::fault_latency(),
             Need::Guest => needs::guest(),
         }
     }

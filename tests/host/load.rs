@@ -60,6 +60,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         Some("wait-for-word") => wait_for_word(number(1)),
         Some("hog") => crate::oom::load(),
         Some("faults") => return crate::faults::load(),
+        Some("timed-faults") => return crate::faults::timed_load(),
         Some("storage") => return crate::block_io::load(&words[1..]),
         _ => return ExitCode::FAILURE,
     }

@@ -63,6 +63,8 @@ enum Need {
     Netem,
     /// The kernel's account of time lost for want of something.
     Pressure,
+    /// A kernel in which it can be measured how long page faults take.
+    FaultLatency,
     /// A machine that is ours alone, whose settings may be changed.
     Guest,
 }

@@ -1,7 +1,11 @@
 //! What tests need of the machine beyond cgroups: each function says why it can't be had, or
 //! nothing if it can.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::OnceLock};
+
+use serde_json::Value;
+
+use crate::host::{hostler, reports};
 
 /// The kernel's own account of how long each thread waited.
 pub(crate) fn schedstat() -> Option<String> {
@@ -84,6 +88,23 @@ pub(crate) fn network(command: &str) -> Option<String> {
 pub(crate) fn pressure() -> Option<String> {
     let read = fs::read_to_string("/proc/pressure/cpu");
     read.err().map(|error| format!("/proc/pressure: {error}"))
+}
+
+/// Programs at both ends of the kernel's function for faults, by what Hostler says of them: which
+/// guests have them is held by their doctor's golden files.
+pub(crate) fn fault_latency() -> Option<String> {
+    static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
+    let ask = || {
+        let doctor = hostler(&["doctor", "--json"]);
+        let report = &reports(&doctor)[0];
+        let signals = report["signals"].as_array().expect("there are signals");
+        let is_it = |signal: &&Value| signal["signal"] == "how long page faults take";
+        let signal = signals.iter().find(is_it).expect("it is one of them");
+        signal["in_use"]
+            .is_null()
+            .then(|| signal["better"][0]["why_not"].to_string())
+    };
+    WHY_NOT.get_or_init(ask).clone()
 }
 
 /// A machine that is ours alone.

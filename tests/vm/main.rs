@@ -6,8 +6,10 @@
 mod controllers;
 mod doctor;
 mod guest;
+mod holder;
 mod hotplug;
 mod nodes;
+mod reclaim;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 type Test = (&'static str, fn(&guest::Guest));
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if words.get(1).is_some_and(|word| word == holder::WORD) {
+        return holder::run(&words[2..]);
+    }
     let mut arguments = Arguments::from_args();
     // One at a time: they look at what is loaded into the one kernel that they share.
     arguments.test_threads = Some(1);
@@ -27,6 +33,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         hotplug::TESTS,
         nodes::TESTS,
+        reclaim::TESTS,
     ]
     .concat()
     {

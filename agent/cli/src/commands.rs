@@ -112,7 +112,6 @@ fn trace(
     stdout: Stdout,
     render: impl Fn(&Window, &Observer, bool) -> String,
 ) -> Result<(), Failure> {
-    let any_host = |_: &Observer| Ok(());
     trace_with(
         args,
         global,
@@ -145,6 +144,12 @@ fn trace_with(
         let between = if is_apart { "\n" } else { "" };
         output::write(&format!("{between}{}", render(window, observer, is_first)))
     })
+}
+
+/// For what every host allows, or shows as missing.
+#[expect(clippy::unnecessary_wraps, reason = "one of the checks that may fail")]
+fn any_host(_: &Observer) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// Runs the daemon's loop to its end.

@@ -29,7 +29,7 @@ pub(crate) use agents::{agents_csv, agents_json, agents_text};
 pub(crate) use all::{all_csv, all_json, all_text};
 pub(crate) use doctor::{doctor_json, doctor_text};
 pub(crate) use explain::{explain_json, explain_text};
-pub(crate) use faults::{faults_csv, faults_json, faults_text};
+pub(crate) use faults::{FaultsLayout, faults_csv, faults_json, faults_text};
 pub(crate) use foreign::printable;
 pub(crate) use ledger::{ledger_csv, ledger_json, ledger_text};
 pub(crate) use live::{LiveView, Screen, live};

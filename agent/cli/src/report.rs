@@ -3,7 +3,7 @@
 use hostler_common::slot::SlotLease;
 use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
-use hostler_decide::faults::FaultWindow;
+use hostler_decide::faults::{FaultLatencyWindow, FaultWindow};
 use hostler_decide::host::HostWindow;
 use hostler_decide::identity::Kind;
 use hostler_decide::pairs::Who;
@@ -218,6 +218,8 @@ pub(crate) struct FaultsReport {
     pub(crate) to_ns: u64,
     /// Who had most major faults comes first, then most minor ones.
     pub(crate) rows: Vec<FaultsRow>,
+    /// Why it is not measured how long faults take; `None` if it is.
+    pub(crate) latency_refused: Option<String>,
     /// What is not exact.
     pub(crate) losses: LossSignal,
 }
@@ -231,6 +233,8 @@ pub(crate) struct FaultsRow {
     pub(crate) threads: u64,
     /// Its faults.
     pub(crate) faults: FaultWindow,
+    /// How long they took, where that is measured.
+    pub(crate) latency: FaultLatencyWindow,
     /// Time blocked on block I/O, in ns: what major faults wait for.
     pub(crate) blocked_io_ns: u64,
     /// Time on CPUs, in ns, in which minor faults take their time.

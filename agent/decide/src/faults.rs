@@ -1,6 +1,11 @@
 //! Page faults of an agent's threads, in a window.
 
-use crate::signal::FaultSignal;
+use std::sync::Arc;
+
+use crate::{
+    durations::{BucketReadings, Durations},
+    signal::FaultSignal,
+};
 
 /// Faults during a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,11 +38,75 @@ impl FaultWindow {
     }
 }
 
+/// How long faults took, cumulative; see [`hostler_common::fault_latency`] for what counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultLatencySignal {
+    /// Minor faults.
+    pub minor: BucketReadings,
+    /// Major faults.
+    pub major: BucketReadings,
+}
+
+/// How long the faults took that ended in a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultLatencyWindow {
+    /// Minor faults.
+    pub minor: Durations,
+    /// Major faults.
+    pub major: Durations,
+}
+
+impl FaultLatencyWindow {
+    /// What came to the histograms between two readings: nothing where they are not measured.
+    #[must_use]
+    pub fn between(
+        earlier: Option<&Arc<FaultLatencySignal>>,
+        later: Option<&Arc<FaultLatencySignal>>,
+    ) -> Self {
+        let Some(now) = later else {
+            return Self::default();
+        };
+        let nothing = Arc::default();
+        let before = earlier.unwrap_or(&nothing);
+        if Arc::ptr_eq(before, now) {
+            return Self::default();
+        }
+        Self {
+            minor: now.minor.since(&before.minor),
+            major: now.major.since(&before.major),
+        }
+    }
+
+    /// Adds the faults of another window.
+    pub fn add(&mut self, other: &Self) {
+        self.minor.add(&other.minor);
+        self.major.add(&other.major);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn latencies_are_those_since_the_earlier_reading_or_all_of_an_agent_that_is_new() {
+        let at = |minor, major| {
+            let mut signal = FaultLatencySignal::default();
+            signal.minor.0[30] = minor;
+            signal.major.0[80] = major;
+            Arc::new(signal)
+        };
+        let (before, now) = (at(5, 1), at(9, 1));
+        let window = FaultLatencyWindow::between(Some(&before), Some(&now));
+        assert_eq!((window.minor.total(), window.major.total()), (4, 0));
+        let mut all = FaultLatencyWindow::between(None, Some(&before));
+        all.add(&window);
+        assert_eq!(all, FaultLatencyWindow::between(None, Some(&now)));
+        let nothing = FaultLatencyWindow::default();
+        assert_eq!(FaultLatencyWindow::between(None, None), nothing);
+    }
 
     proptest! {
         #[test]

@@ -11,8 +11,8 @@ use hostler_common::{
 };
 
 use crate::{
-    durations::BucketReadings, host::HostSignal, identity::Kind, peers::PeerSignal,
-    polled::PolledSignal,
+    durations::BucketReadings, faults::FaultLatencySignal, host::HostSignal, identity::Kind,
+    peers::PeerSignal, polled::PolledSignal,
 };
 
 /// The name that is shown in place of that of an agent that is gone.
@@ -133,6 +133,8 @@ pub struct AgentReading {
     pub block_io: BlockIoSignal,
     /// Page faults.
     pub faults: FaultSignal,
+    /// How long they took; `None` where that is not measured.
+    pub fault_latency: Option<Arc<FaultLatencySignal>>,
     /// Processes that the kernel ended because memory ran out.
     pub oom_kills: u64,
     /// The last reading of its cgroup; `None` if there was none yet.
@@ -148,6 +150,7 @@ impl AgentReading {
             run_queue: Arc::default(),
             block_io: BlockIoSignal::default(),
             faults: FaultSignal::default(),
+            fault_latency: None,
             oom_kills: 0,
             polled: None,
         }
@@ -190,7 +193,7 @@ pub struct PairSignal {
 /// [`hostler_common::losses::Losses`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossSignal {
-    /// Switches and wake-ups of threads that had no record.
+    /// Switches, wake-ups and page faults of threads that had no record.
     pub threads_without_record: u64,
     /// Thread records that could not be made.
     pub records_not_made: u64,

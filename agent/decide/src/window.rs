@@ -18,7 +18,7 @@ use hostler_common::{
 pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow, sum::WindowSum};
 use crate::{
     block_io::BlockIoWindow,
-    faults::FaultWindow,
+    faults::{FaultLatencyWindow, FaultWindow},
     host::HostWindow,
     identity::Kind,
     peers::{PeerWindow, append_peers, peers_between},
@@ -193,6 +193,8 @@ fn agent_between(
     let mut window = RunQueueWindow::between(ledger, &before.run_queue, &now.run_queue);
     window.block_io = BlockIoWindow::between(&before.block_io, &now.block_io);
     window.faults = FaultWindow::between(&before.faults, &now.faults);
+    window.fault_latency =
+        FaultLatencyWindow::between(before.fault_latency.as_ref(), now.fault_latency.as_ref());
     let polled = PolledWindow::between(before.polled.as_ref(), now.polled.as_ref());
     window.polled = (polled.length_ns > 0).then(|| Box::new(polled));
     window.oom_kills = now.oom_kills.wrapping_sub(before.oom_kills);

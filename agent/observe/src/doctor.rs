@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    ProbeClock, SocketProbes, ThreadSource, alarms::MAX_ALARMS, observer::Observer, preflight,
+    OptionalProbes, ProbeClock, ThreadSource, alarms::MAX_ALARMS, observer::Observer, preflight,
     topology,
 };
 
@@ -91,6 +91,7 @@ impl Observer {
             self.clock_source(),
             block_io_source(self.available().block_io),
             fault_source(),
+            self.fault_latency_source(),
             oom_source(self.available().oom_kills),
             self.socket_source(),
             self.older_socket_source(),
@@ -127,10 +128,20 @@ impl Observer {
     fn socket_source(&self) -> SignalSource {
         let source = "round trips by a sock_ops program at the root of the cgroups, the kernel's own \
                       counts for each socket";
-        self.of_sockets(
+        of_optional(
+            self.sockets(),
             "TCP round trips, bytes, retransmissions",
             source,
             "in all network namespaces; whose a socket is, is found when it connects or listens",
+        )
+    }
+
+    fn fault_latency_source(&self) -> SignalSource {
+        of_optional(
+            self.fault_latency(),
+            "how long page faults take",
+            "programs at the beginning and end of the kernel's handle_mm_fault (fentry, fexit)",
+            "measured by `trace faults` only",
         )
     }
 
@@ -139,27 +150,13 @@ impl Observer {
         let sampled = "the kernel's list of sockets (BPF), by the smoothed round trip";
         let signal = "TCP connections that were there before";
         if preflight::is_at_least(&preflight::release(), CAN_BE_ASKED) {
-            return self.of_sockets(signal, better, "");
+            return of_optional(self.sockets(), signal, better, "");
         }
         let note = "one round trip each time that the list is read, every 10 s or less often";
-        let mut source = self.of_sockets(signal, sampled, note);
+        let mut source = of_optional(self.sockets(), signal, sampled, note);
         let reason = "Linux 6.12 is the first where a socket can be asked from outside";
         source.better.push((better.to_owned(), reason.to_owned()));
         source
-    }
-
-    fn of_sockets(&self, signal: &'static str, source: &str, note: &str) -> SignalSource {
-        let (in_use, better, note) = match self.sockets() {
-            SocketProbes::Loaded => (Some(source.to_owned()), Vec::new(), note),
-            SocketProbes::Unwanted => (None, Vec::new(), "not asked for"),
-            SocketProbes::Refused(reason) => (None, vec![(source.to_owned(), reason.clone())], ""),
-        };
-        SignalSource {
-            signal,
-            in_use,
-            better,
-            note: note.to_owned(),
-        }
     }
 
     fn alarm_source(&self) -> SignalSource {
@@ -269,6 +266,26 @@ fn block_io_source(is_available: bool) -> SignalSource {
     };
     SignalSource {
         signal: "bytes read from storage and written to it",
+        in_use,
+        better,
+        note: note.to_owned(),
+    }
+}
+
+/// A signal of programs that not every kernel allows.
+fn of_optional(
+    probes: &OptionalProbes,
+    signal: &'static str,
+    source: &str,
+    note: &str,
+) -> SignalSource {
+    let (in_use, better, note) = match probes {
+        OptionalProbes::Loaded => (Some(source.to_owned()), Vec::new(), note),
+        OptionalProbes::Unwanted => (None, Vec::new(), "not asked for"),
+        OptionalProbes::Refused(reason) => (None, vec![(source.to_owned(), reason.clone())], ""),
+    };
+    SignalSource {
+        signal,
         in_use,
         better,
         note: note.to_owned(),

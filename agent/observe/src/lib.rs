@@ -39,7 +39,7 @@ pub use error::ObserveError;
 pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
 pub use offsets::Available;
 pub use preflight::{host_name, release as kernel_release};
-pub use probes::SocketProbes;
+pub use probes::OptionalProbes;
 pub use run_queue_clock::ProbeClock;
 pub use snapshot::ThreadSource;
 pub use sockets::networks::{MOST_NAMED_PEERS, NamedPeer, Network};

@@ -22,6 +22,8 @@ pub(crate) unsafe trait SharedRecord {}
 unsafe impl SharedRecord for hostler_common::agent_record::AgentRecord {}
 // SAFETY: a record of shared words.
 unsafe impl SharedRecord for hostler_common::run_queue::CpuRecord {}
+// SAFETY: as above.
+unsafe impl SharedRecord for hostler_common::fault_latency::FaultLatencies {}
 // SAFETY: a record of shared words.
 unsafe impl SharedRecord for hostler_common::slot::SlotState {}
 // SAFETY: shared words and reserved ones that nobody touches.

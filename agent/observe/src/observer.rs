@@ -33,7 +33,7 @@ use hostler_decide::{
 
 use self::{claims::ClaimsSeen, polls::Polls, sockets::Sockets};
 use crate::{
-    AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
+    AgentPlace, Available, ObserveError, OptionalProbes, ProbeClock, ThreadSource,
     agents::{Directory, Entry, Origin},
     cgroups::Hierarchy,
     claims::{Claim, Claims},
@@ -78,6 +78,8 @@ pub struct Options {
     pub long_wait_ns: u64,
     /// Which processes belong to which agent, before their cgroups say so.
     pub rules: Rules,
+    /// Whether to measure how long page faults take.
+    pub fault_latency: bool,
     /// Whether to follow sockets and read who they talk to.
     pub sockets: bool,
     /// Whether to read pressure and memory, of the host and of the agents that [`Options::select`]
@@ -104,6 +106,7 @@ impl Default for Options {
             wait_events: false,
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
+            fault_latency: false,
             sockets: false,
             pressure: false,
             peers: Vec::new(),
@@ -175,6 +178,7 @@ impl Observer {
             causes: options.pairs || options.wait_events,
             wait_events: options.wait_events,
             has_rules,
+            fault_latency: options.fault_latency,
             sockets: options.sockets,
             named_peers: !options.peers.is_empty(),
             root_cgroup_id: hierarchy.root_id(),
@@ -209,6 +213,7 @@ impl Observer {
         observer.refresh_claims()?;
         observer.probes.attach_scheduler()?;
         observer.snapshot.threads()?;
+        observer.start_fault_latency();
         observer.start_sockets();
         observer.start_polls(now_ns());
         observer.beginning = observer.read()?;
@@ -292,6 +297,21 @@ impl Observer {
     /// Which of the signals that not every kernel has are counted.
     pub fn available(&self) -> Available {
         self.probes.available()
+    }
+
+    /// Whether it is measured how long page faults take, and if not, why not.
+    pub fn fault_latency(&self) -> &OptionalProbes {
+        self.probes.fault_latency()
+    }
+
+    /// Begins to measure how long page faults take, if that is wanted and allowed.
+    fn start_fault_latency(&mut self) {
+        if *self.probes.fault_latency() != OptionalProbes::Loaded {
+            return;
+        }
+        if let Err(error) = self.probes.attach_faults() {
+            self.probes.give_fault_latency_up(error.to_string());
+        }
     }
 
     /// How many agents are known.

@@ -1,5 +1,6 @@
 //! The kernel programs of `ebpf/`, loaded and attached, and their maps.
 
+pub(crate) mod faults;
 pub(crate) mod sockets;
 mod tables;
 
@@ -20,6 +21,7 @@ use hostler_common::{
     changes::ProcessChanges,
     clock::ClockDifference,
     event::CgroupEvent,
+    fault_latency::FaultLatencies,
     losses::Losses,
     peer::{MAX_PEERS, PeerPool, PeerRecord},
     run_queue::CpuRecord,
@@ -84,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) wait_events: bool,
     /// Whether rules may say whose a process is.
     pub(crate) has_rules: bool,
+    /// Whether to measure how long page faults take.
+    pub(crate) fault_latency: bool,
     /// Whether sockets are to be followed.
     pub(crate) sockets: bool,
     /// Whether the user has given names to peers.
@@ -104,12 +108,12 @@ impl Settings {
     }
 }
 
-/// Whether sockets are followed.
+/// Whether programs run that not every kernel allows, and not everybody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketProbes {
+pub enum OptionalProbes {
     /// Nobody asks.
     Unwanted,
-    /// They are.
+    /// They do.
     Loaded,
     /// This kernel does not allow it: why.
     Refused(String),
@@ -124,7 +128,9 @@ pub(crate) struct Probes {
     changes: Mapped<ProcessChanges>,
     peers: Mapped<PeerRecord>,
     peer_pool: Mapped<PeerPool>,
-    sockets: SocketProbes,
+    sockets: OptionalProbes,
+    fault_latencies: Mapped<FaultLatencies>,
+    fault_latency: OptionalProbes,
     events: RingBuf<MapData>,
     waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -156,6 +162,8 @@ impl Probes {
         for map in ["PEERS", "PEER_RECORDS", "FREE_PEERS"] {
             loader.map_max_entries(map, peers);
         }
+        let latencies = if settings.fault_latency { SLOTS } else { 1 };
+        loader.map_max_entries("FAULT_LATENCIES", latencies);
         let available = Available::from_fields(&fields);
         let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
         let reads_run_queue = clock.clock == ProbeClock::RunQueue;
@@ -197,7 +205,13 @@ impl Probes {
             changes: Mapped::new("CHANGES", descriptor(&ebpf, "CHANGES")?, 1)?,
             peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, peers)?,
             peer_pool: Mapped::new("PEER_POOL", descriptor(&ebpf, "PEER_POOL")?, 1)?,
-            sockets: SocketProbes::Unwanted,
+            sockets: OptionalProbes::Unwanted,
+            fault_latencies: Mapped::new(
+                "FAULT_LATENCIES",
+                descriptor(&ebpf, "FAULT_LATENCIES")?,
+                latencies,
+            )?,
+            fault_latency: OptionalProbes::Unwanted,
             events,
             waits,
             warnings: EbpfLogger::init(&mut ebpf)
@@ -211,32 +225,56 @@ impl Probes {
         if settings.sockets {
             probes.sockets = probes.sockets_of(&btf);
         }
+        if settings.fault_latency {
+            probes.fault_latency = match probes.load_faults(&btf) {
+                Ok(()) => OptionalProbes::Loaded,
+                Err(error) => OptionalProbes::Refused(error.to_string()),
+            };
+        }
         Ok(probes)
     }
 
     /// Loads what follows sockets. A kernel that refuses it still has all else.
-    fn sockets_of(&mut self, btf: &Btf) -> SocketProbes {
+    fn sockets_of(&mut self, btf: &Btf) -> OptionalProbes {
         if !self.available.sockets {
             let reason = "this kernel's sockets lack a field that is read".to_owned();
-            return SocketProbes::Refused(reason);
+            return OptionalProbes::Refused(reason);
         }
         if let Some(capability) = preflight::lacks_for_sockets() {
-            return SocketProbes::Refused(format!("Hostler lacks {capability}"));
+            return OptionalProbes::Refused(format!("Hostler lacks {capability}"));
         }
         match self.load_sockets(btf) {
-            Ok(()) => SocketProbes::Loaded,
-            Err(error) => SocketProbes::Refused(error.to_string()),
+            Ok(()) => OptionalProbes::Loaded,
+            Err(error) => OptionalProbes::Refused(error.to_string()),
         }
     }
 
     /// Whether sockets are followed.
-    pub(crate) fn sockets(&self) -> &SocketProbes {
+    pub(crate) fn sockets(&self) -> &OptionalProbes {
         &self.sockets
     }
 
     /// Says why sockets are not followed after all.
     pub(crate) fn give_sockets_up(&mut self, reason: String) {
-        self.sockets = SocketProbes::Refused(reason);
+        self.sockets = OptionalProbes::Refused(reason);
+    }
+
+    /// Whether it is measured how long faults take.
+    pub(crate) fn fault_latency(&self) -> &OptionalProbes {
+        &self.fault_latency
+    }
+
+    /// Says why it is not measured after all.
+    pub(crate) fn give_fault_latency_up(&mut self, reason: String) {
+        self.fault_latency = OptionalProbes::Refused(reason);
+    }
+
+    /// How long faults took, by slot; `None` where that is not measured.
+    pub(crate) fn fault_latencies(&self, slot: u32) -> Option<&FaultLatencies> {
+        if self.fault_latency != OptionalProbes::Loaded {
+            return None;
+        }
+        self.fault_latencies.records().get(slot as usize)
     }
 
     /// Attaches the programs that follow threads and cgroups.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hostler_common::{
     agent_record::AgentRecord,
     block_io::BlockIo,
+    fault_latency::FaultLatencies,
     faults::Faults,
     histogram::Histogram,
     ledger::{Ledger, STATES},
@@ -14,6 +15,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     durations::BucketReadings,
+    faults::FaultLatencySignal,
     signal::{AgentReading, BlockIoSignal, CpuReading, FaultSignal, LossSignal, RunQueueSignal},
 };
 
@@ -56,6 +58,7 @@ fn refresh<'a>(
             reading.run_queue = Arc::new(sum_of_run_queues(probes, slot));
             reading.block_io = sum_of_block_io(probes, slot);
             reading.faults = sum_of_faults(probes, slot);
+            reading.fault_latency = probes.fault_latencies(slot).map(read_fault_latencies);
             reading.oom_kills = sum_of_oom_kills(probes, slot);
         }
         entry.last = Arc::new(reading);
@@ -78,6 +81,10 @@ pub(crate) fn cpus(probes: &Probes) -> Vec<CpuReading> {
 
 /// Sets a slot's records to zero between two agents.
 pub(crate) fn clear(probes: &Probes, slot: u32) {
+    if let Some(latencies) = probes.fault_latencies(slot) {
+        clear_histogram(&latencies.minor);
+        clear_histogram(&latencies.major);
+    }
     for record in shards(probes, slot) {
         clear_one(record);
     }
@@ -153,6 +160,13 @@ fn read_faults(faults: &Faults) -> FaultSignal {
         minor: faults.minor.load(),
         major: faults.major.load(),
     }
+}
+
+fn read_fault_latencies(latencies: &FaultLatencies) -> Arc<FaultLatencySignal> {
+    Arc::new(FaultLatencySignal {
+        minor: buckets(&latencies.minor),
+        major: buckets(&latencies.major),
+    })
 }
 
 fn words(ledger: &Ledger) -> [u64; STATES] {

@@ -24,16 +24,16 @@ use aya::Btf;
 use aya_obj::{Function, Object, ProgramSection, btf::BtfKind};
 use hostler_common::run_queue::cpu_view;
 use libbpf_rs::libbpf_sys::{
-    BPF_CGROUP_SOCK_OPS, BPF_PROG_TYPE_SOCK_OPS, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER,
-    BPF_TRACE_RAW_TP, bpf_attach_type, bpf_prog_get_info_by_fd, bpf_prog_info, bpf_prog_load,
-    bpf_prog_load_opts, bpf_prog_type,
+    BPF_CGROUP_SOCK_OPS, BPF_PROG_TYPE_SOCK_OPS, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
+    BPF_TRACE_FEXIT, BPF_TRACE_ITER, BPF_TRACE_RAW_TP, bpf_attach_type, bpf_prog_get_info_by_fd,
+    bpf_prog_info, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type,
 };
 
 use crate::{
     Available, ObserveError, ProbeClock,
     observer::LONG_WAIT_NS,
     offsets,
-    probes::{OBJECT, Probes, Settings, sockets::ITERATORS},
+    probes::{OBJECT, Probes, Settings, faults::FUNCTION, sockets::ITERATORS},
     snapshot::iterator_bills,
 };
 
@@ -72,6 +72,7 @@ pub fn program_bills() -> Result<Vec<ProgramBill>, ObserveError> {
         causes: true,
         wait_events: true,
         has_rules: true,
+        fault_latency: true,
         sockets: true,
         named_peers: true,
         root_cgroup_id: 1,
@@ -132,6 +133,14 @@ fn hook(btf: &Btf, name: &str, section: &ProgramSection) -> Result<Hook, Observe
                 kind.ok_or_else(|| ObserveError::refused(name, "an iterator of no known kind"))?;
             let function = (format!("bpf_iter_{kind}"), BtfKind::Func);
             (BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, Some(function))
+        }
+        ProgramSection::FEntry { .. } => {
+            let function = (FUNCTION.to_owned(), BtfKind::Func);
+            (BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, Some(function))
+        }
+        ProgramSection::FExit { .. } => {
+            let function = (FUNCTION.to_owned(), BtfKind::Func);
+            (BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, Some(function))
         }
         _ => {
             let tracepoint = (format!("btf_trace_{name}"), BtfKind::Typedef);

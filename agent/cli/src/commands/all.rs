@@ -6,7 +6,7 @@ use hostler_common::slot::SlotLease;
 use hostler_decide::window::Window;
 use hostler_observe::{Observer, Options};
 
-use super::trace_with;
+use super::{any_host, trace_with};
 use crate::{
     args::{AllArgs, Format, GlobalArgs, selects},
     failure::Failure,
@@ -33,7 +33,6 @@ pub(crate) fn run(args: &AllArgs, global: &GlobalArgs, stdout: Stdout) -> Result
         }
     };
     // A kernel that refuses one signal still has the others; `doctor` says which and why.
-    let any_host = |_: &Observer| Ok(());
     trace_with(
         &args.trace,
         global,

@@ -2,30 +2,48 @@
 
 use hostler_common::ledger::state;
 use hostler_decide::window::Window;
-use hostler_observe::Observer;
+use hostler_observe::{Observer, OptionalProbes, Options};
 
-use super::trace;
+use super::{any_host, trace_with};
 use crate::{
     args::{FaultsArgs, Format, GlobalArgs, selects},
     failure::Failure,
     output::Stdout,
-    render::{faults_csv, faults_json, faults_text},
+    render::{FaultsLayout, faults_csv, faults_json, faults_text},
     report::{FaultsReport, FaultsRow},
 };
 
 pub(crate) fn run(args: &FaultsArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let render = |window: &Window, _: &Observer, is_first| {
-        let report = report(args, window);
+    let options = Options {
+        fault_latency: true,
+        ..Options::default()
+    };
+    let render = |window: &Window, observer: &Observer, is_first| {
+        let report = report(args, window, observer);
+        let layout = FaultsLayout {
+            width: stdout.size().0,
+            color: stdout.color,
+            top: args.top,
+            histograms: args.histograms.unwrap_or(3),
+        };
         match args.trace.format.chosen() {
             Format::Json => faults_json(&report),
             Format::Csv => faults_csv(&report, is_first),
-            Format::Text => faults_text(&report, stdout.size().0, args.top, stdout.color),
+            Format::Text => faults_text(&report, layout),
         }
     };
-    trace(&args.trace, global, "page faults", stdout, render)
+    trace_with(
+        &args.trace,
+        global,
+        "page faults",
+        stdout,
+        options,
+        any_host,
+        render,
+    )
 }
 
-fn report(args: &FaultsArgs, window: &Window) -> FaultsReport {
+fn report(args: &FaultsArgs, window: &Window, observer: &Observer) -> FaultsReport {
     let mut rows: Vec<FaultsRow> = window
         .agents
         .values()
@@ -34,6 +52,7 @@ fn report(args: &FaultsArgs, window: &Window) -> FaultsReport {
             name: agent.name.to_string(),
             threads: window.ledger.threads,
             faults: window.faults,
+            latency: window.fault_latency.clone(),
             blocked_io_ns: window.ledger.spent_ns(state::BLOCKED_IO),
             on_cpu_ns: window.on_cpu_ns(),
         })
@@ -43,6 +62,10 @@ fn report(args: &FaultsArgs, window: &Window) -> FaultsReport {
         from_ns: window.from_ns,
         to_ns: window.to_ns,
         rows,
+        latency_refused: match observer.fault_latency() {
+            OptionalProbes::Refused(reason) => Some(reason.clone()),
+            OptionalProbes::Loaded | OptionalProbes::Unwanted => None,
+        },
         losses: window.losses,
     }
 }

@@ -3,7 +3,7 @@
 use hostler_decide::window::Window;
 use hostler_observe::{Observer, Options};
 
-use super::trace_with;
+use super::{any_host, trace_with};
 use crate::{
     args::{Format, GlobalArgs, PressureArgs, selects},
     failure::Failure,
@@ -27,7 +27,6 @@ pub(crate) fn run(args: &PressureArgs, global: &GlobalArgs, stdout: Stdout) -> R
             Format::Text => pressure_text(&report, stdout.size().0, args.top, stdout.color),
         }
     };
-    let any_host = |_: &Observer| Ok(());
     trace_with(
         &args.trace,
         global,

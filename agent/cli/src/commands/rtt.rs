@@ -1,7 +1,7 @@
 //! `hostler trace rtt`: whom each agent's TCP sockets talk to, and how long a round trip takes.
 
 use hostler_decide::window::Window;
-use hostler_observe::{ObserveError, Observer, Options, SocketProbes};
+use hostler_observe::{ObserveError, Observer, OptionalProbes, Options};
 
 use super::trace_with;
 use crate::{
@@ -46,12 +46,12 @@ pub(crate) fn run(args: &RttArgs, global: &GlobalArgs, stdout: Stdout) -> Result
 /// Without sockets there is nothing to report.
 fn needs_sockets(observer: &Observer) -> Result<(), Failure> {
     match observer.sockets() {
-        SocketProbes::Refused(reason) => Err(ObserveError::Refused {
+        OptionalProbes::Refused(reason) => Err(ObserveError::Refused {
             what: "following sockets".to_owned(),
             reason: reason.clone(),
         }
         .into()),
-        SocketProbes::Loaded | SocketProbes::Unwanted => Ok(()),
+        OptionalProbes::Loaded | OptionalProbes::Unwanted => Ok(()),
     }
 }
 

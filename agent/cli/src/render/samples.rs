@@ -8,7 +8,7 @@ use hostler_common::{
 use hostler_decide::{
     block_io::BlockIoWindow,
     durations::{BucketReadings, Durations},
-    faults::FaultWindow,
+    faults::{FaultLatencyWindow, FaultWindow},
     identity::Kind,
     signal::{Agent, AgentSource, LossSignal},
     window::{LedgerWindow, RunQueueWindow},
@@ -60,6 +60,7 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         on_cpu,
         block_io: BlockIoWindow::default(),
         faults: FaultWindow::default(),
+        fault_latency: FaultLatencyWindow::default(),
         oom_kills: 0,
         polled: None,
     }

@@ -8,7 +8,7 @@ use super::ledger::LedgerWindow;
 use crate::{
     block_io::BlockIoWindow,
     durations::Durations,
-    faults::FaultWindow,
+    faults::{FaultLatencyWindow, FaultWindow},
     polled::PolledWindow,
     signal::{CpuReading, RunQueueSignal},
 };
@@ -34,6 +34,8 @@ pub struct RunQueueWindow {
     pub block_io: BlockIoWindow,
     /// Page faults; nothing is known of a CPU.
     pub faults: FaultWindow,
+    /// How long they took, where that is measured; nothing is known of a CPU.
+    pub fault_latency: FaultLatencyWindow,
     /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
     pub oom_kills: u64,
     /// What was read of its cgroup from time to time, if it was read; nothing is known of a CPU.
@@ -69,6 +71,7 @@ impl RunQueueWindow {
             on_cpu,
             block_io: BlockIoWindow::default(),
             faults: FaultWindow::default(),
+            fault_latency: FaultLatencyWindow::default(),
             oom_kills: 0,
             polled: None,
         }
@@ -113,6 +116,7 @@ impl RunQueueWindow {
         self.on_cpu.add(&other.on_cpu);
         self.block_io.add(&other.block_io);
         self.faults.add(&other.faults);
+        self.fault_latency.add(&other.fault_latency);
         self.oom_kills += other.oom_kills;
         if let Some(more) = &other.polled {
             self.polled.get_or_insert_default().append(more);

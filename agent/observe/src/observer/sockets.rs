@@ -18,7 +18,7 @@ use crate::{
     ObserveError,
     clock::now_ns,
     probes::{
-        SocketProbes,
+        OptionalProbes,
         sockets::{CLAIM, VISIT},
     },
     reading::{buckets, clear_histogram},
@@ -56,7 +56,7 @@ impl Observer {
     /// Begins to follow sockets, those that are there already included. What this kernel does not
     /// allow is told by [`Observer::sockets`].
     pub(super) fn start_sockets(&mut self) {
-        if !matches!(self.probes.sockets(), SocketProbes::Loaded) {
+        if !matches!(self.probes.sockets(), OptionalProbes::Loaded) {
             return;
         }
         if let Err(error) = self.try_start_sockets() {
@@ -88,7 +88,7 @@ impl Observer {
     }
 
     /// Whether sockets are followed, and if not, why not.
-    pub fn sockets(&self) -> &SocketProbes {
+    pub fn sockets(&self) -> &OptionalProbes {
         self.probes.sockets()
     }
 
@@ -105,7 +105,7 @@ impl Observer {
 
     /// Visits the sockets of whichever namespaces are due.
     pub(super) fn visit_sockets(&mut self, now_ns: u64) {
-        if !matches!(self.probes.sockets(), SocketProbes::Loaded) {
+        if !matches!(self.probes.sockets(), OptionalProbes::Loaded) {
             return;
         }
         if self.sockets.namespaces.own_is_due(now_ns) {

@@ -1,0 +1,122 @@
+//! A process in a cgroup of its own that holds memory, and does with it what it is told.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// The first word of a command line that asks for the process.
+pub(crate) const WORD: &str = "hold";
+
+const PAGE_BYTES: usize = 4096;
+
+/// How often and how long to wait for what a killed process leaves.
+const TRIES: u32 = 100;
+const TRY: Duration = Duration::from_millis(50);
+
+/// Runs the process: takes memory when it is told on which CPU, and touches all of it when it is told
+/// to. Each line is answered.
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let pages: usize = words[0].parse().expect("a number of pages");
+    let mut memory = Vec::new();
+    println!("ready");
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        if let Some(cpu) = line.strip_prefix("run-on ") {
+            let mut set = CpuSet::new();
+            set.set(cpu.parse().expect("a number"))
+                .expect("it is small");
+            sched_setaffinity(Pid::from_raw(0), &set).expect("the CPU is there");
+        } else {
+            memory.resize(pages * PAGE_BYTES, 0_u8);
+            for (number, page) in memory.chunks_mut(PAGE_BYTES).enumerate() {
+                // Compresses as text does, and is never all zeroes.
+                page[0] = page[0].wrapping_add(1).max(1);
+                page[1..9].copy_from_slice(&number.to_le_bytes());
+            }
+        }
+        println!("done");
+    }
+    ExitCode::SUCCESS
+}
+
+/// The process, with its cgroup. Both are gone when it is dropped.
+pub(crate) struct Holder {
+    pub(crate) name: String,
+    pub(crate) cgroup: PathBuf,
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Holder {
+    pub(crate) fn start(label: &str, pages: usize) -> Self {
+        let name = format!("hostler-test-{}-{label}", std::process::id());
+        let cgroup = PathBuf::from("/sys/fs/cgroup").join(&name);
+        fs::create_dir(&cgroup).expect("a guest's cgroups can be made");
+        let own = std::env::current_exe().expect("this binary has a path");
+        let mut child = Command::new(own)
+            .args([WORD, &pages.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this binary can be started");
+        // Memory is charged where it is touched first: nothing of note until it is told to.
+        fs::write(cgroup.join("cgroup.procs"), child.id().to_string()).expect("it can be moved");
+        let output = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut holder = Self {
+            name,
+            cgroup,
+            child,
+            output,
+        };
+        assert_eq!(holder.answer(), "ready");
+        holder
+    }
+
+    /// Tells it something, and waits until it is done.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("it is a pipe");
+        writeln!(input, "{line}").expect("it reads");
+        assert_eq!(self.answer(), "done");
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it answers");
+        line.trim().to_owned()
+    }
+
+    /// A number of one of its cgroup's files; 0 if the kernel does not tell it.
+    pub(crate) fn number(&self, file: &str, name: &str) -> u64 {
+        let text = fs::read_to_string(self.cgroup.join(file)).expect("the file is there");
+        number_in(&text, name)
+    }
+}
+
+/// The number behind a name at the beginning of a line; 0 if there is none.
+pub(crate) fn number_in(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+        .unwrap_or(0)
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.child.kill().expect("it runs until here");
+        self.child.wait().expect("it ends");
+        for _ in 0..TRIES {
+            if fs::remove_dir(&self.cgroup).is_ok() {
+                return;
+            }
+            thread::sleep(TRY);
+        }
+    }
+}

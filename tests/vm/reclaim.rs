@@ -1,0 +1,197 @@
+//! Memory that is taken away and fetched again, and that follows who uses it to another node, on
+//! machines whose swap and balancing may be changed.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::{
+    Test,
+    guest::{Guest, HOSTLER},
+    holder::{Holder, number_in},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file",
+        pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file,
+    ),
+    (
+        "pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts",
+        pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts,
+    ),
+];
+
+/// Pages that a process holds: 16 MiB.
+const PAGES: usize = 4096;
+
+/// How long the kernel may take to find out where memory is used.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Swap in compressed memory, gone when this is dropped.
+struct Zram;
+
+impl Zram {
+    fn take() -> Self {
+        run("modprobe", &["zram"]);
+        fs::write("/sys/block/zram0/disksize", "128M").expect("it has no size yet");
+        run("mkswap", &["/dev/zram0"]);
+        run("swapon", &["/dev/zram0"]);
+        Self
+    }
+}
+
+impl Drop for Zram {
+    fn drop(&mut self) {
+        run("swapoff", &["/dev/zram0"]);
+        fs::write("/sys/block/zram0/reset", "1").expect("nobody uses it");
+    }
+}
+
+fn run(command: &str, words: &[&str]) {
+    let output = Command::new(command).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
+    assert!(output.status.success(), "{command} {words:?}: {output:?}");
+}
+
+/// The kernel's own balancing of memory between nodes, as it was before when this is dropped.
+struct Balancing(String);
+
+impl Balancing {
+    const PATH: &str = "/proc/sys/kernel/numa_balancing";
+
+    fn turn_on() -> Self {
+        let before = fs::read_to_string(Self::PATH).expect("this kernel balances");
+        fs::write(Self::PATH, "1").expect("a guest's may be turned on");
+        Self(before)
+    }
+}
+
+impl Drop for Balancing {
+    fn drop(&mut self) {
+        fs::write(Self::PATH, &self.0).expect("it may be turned back");
+    }
+}
+
+/// Hostler, which measures until it is told to report.
+struct Tracer(Child);
+
+impl Tracer {
+    fn start(agent: &str) -> Self {
+        let mut tracer = Command::new(HOSTLER)
+            .args(["trace", "pressure", "--json", "--verbose", "--agent", agent])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hostler can be started");
+        let said = BufReader::new(tracer.stderr.take().expect("it is a pipe"));
+        let mut said = said.lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("measuring")), "it measures");
+        // Whatever else it says must have somewhere to go.
+        thread::spawn(move || said.for_each(drop));
+        Self(tracer)
+    }
+
+    fn report(self) -> Value {
+        // The last reading of the agent must be younger than what happened.
+        thread::sleep(Duration::from_secs(1));
+        let id = i32::try_from(self.0.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
+        let output = self.0.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("a report")
+    }
+}
+
+fn row<'a>(report: &'a Value, agent: &str) -> &'a Value {
+    let rows = report["rows"].as_array().expect("a report has rows");
+    let found = rows.iter().find(|row| row["agent"] == agent);
+    found.unwrap_or_else(|| panic!("{agent} is not in {report:#}"))
+}
+
+fn vmstat(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").expect("it is there");
+    number_in(&text, name)
+}
+
+fn pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file(_guest: &Guest) {
+    let _zram = Zram::take();
+    let mut holder = Holder::start("swap", PAGES);
+    holder.tell("touch");
+    let refaulted = |holder: &Holder| holder.number("memory.stat", "workingset_refault_anon");
+    let swapped_in = |holder: &Holder| {
+        holder.number("memory.stat", "pswpin") + holder.number("memory.stat", "zswpin")
+    };
+    let before = (refaulted(&holder), swapped_in(&holder), vmstat("pswpin"));
+    let tracer = Tracer::start(&holder.name);
+    // The kernel may find less than is asked for: what it found is checked below.
+    let _less = fs::write(holder.cgroup.join("memory.reclaim"), "12M");
+    let swapped = fs::read_to_string(holder.cgroup.join("memory.swap.current"));
+    let swapped: usize = swapped.expect("it is there").trim().parse().expect("bytes");
+    assert!(swapped > PAGES / 4 * 4096, "only {swapped} bytes went out");
+    holder.tell("touch");
+    let report = tracer.report();
+    let row = row(&report, &holder.name);
+    let reclaim = &row["reclaim"];
+    let refaulted = refaulted(&holder) - before.0;
+    assert!(refaulted > 0, "none of {swapped} bytes came back");
+    assert_eq!(reclaim["refaulted_anon"], refaulted, "{report:#}");
+    assert_eq!(
+        reclaim["swapped_in"],
+        swapped_in(&holder) - before.1,
+        "{report:#}"
+    );
+    let of_host = report["host"]["reclaim"]["swapped_in"]
+        .as_u64()
+        .expect("a number");
+    assert!(
+        (refaulted..=vmstat("pswpin") - before.2).contains(&of_host),
+        "{report:#}"
+    );
+    let zram = &report["host"]["zram"][0];
+    assert!(zram["stored_bytes"].as_u64() > Some(0), "{report:#}");
+}
+
+fn pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts(guest: &Guest) {
+    let _balancing = Balancing::turn_on();
+    let counts = || [vmstat("numa_hint_faults"), vmstat("numa_pages_migrated")];
+    let mut holder = Holder::start("nodes", PAGES);
+    let cpu_of = |node: usize| format!("run-on {}", guest.nodes[node][0]);
+    holder.tell(&cpu_of(0));
+    holder.tell("touch");
+    let outer = counts();
+    let tracer = Tracer::start(&holder.name);
+    let inner = counts();
+    holder.tell(&cpu_of(guest.nodes.len() - 1));
+    let give_up = Instant::now() + PATIENCE;
+    while counts()[1] < inner[1] + 64 && Instant::now() < give_up {
+        holder.tell("touch");
+    }
+    // Whatever is under way comes to an end.
+    thread::sleep(Duration::from_millis(200));
+    let least = counts();
+    let report = tracer.report();
+    let most = counts();
+    for (at, field) in ["numa_hint_faults", "numa_migrated"]
+        .into_iter()
+        .enumerate()
+    {
+        let counted = report["host"]["reclaim"][field].as_u64().expect("a number");
+        let range = least[at] - inner[at]..=most[at] - outer[at];
+        assert!(*range.start() >= 64, "{field}: only {range:?} in a minute");
+        assert!(
+            range.contains(&counted),
+            "{field}: {counted} is not in {range:?}"
+        );
+    }
+}
