@@ -2,7 +2,9 @@
 //!
 //! A tracepoint follows each socket's life in all network namespaces, and finds whose it is once,
 //! when it connects or listens, while its process runs. A `sock_ops` program at the root of the
-//! cgroups is told by the kernel of round trips, one of all that are under way at a time. Bytes,
+//! cgroups is told by the kernel of round trips, one of all that are under way at a time, of some
+//! sockets of each agent and peer: which ones changes with who talks. The others tell their smoothed
+//! round trip when they are visited and when they close. Bytes,
 //! retransmissions and drops are the kernel's own counts for the socket: what has come to them is
 //! added with each round trip, at each visit of all sockets, and when the socket closes. All this
 //! is attached only where somebody asks.
@@ -21,7 +23,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, sock_ops},
     programs::{BtfTracePointContext, SockOpsContext},
 };
-use hostler_common::peer::{PeerRecord, SocketRecord, socket_flag};
+use hostler_common::peer::{MAX_ASKED, PeerRecord, SocketRecord, socket_flag};
 
 use self::{
     owner::{lease_of_cgroup, lease_of_running_process},
@@ -29,7 +31,7 @@ use self::{
 };
 use crate::{
     clock::monotonic_ns,
-    counter::{add, record},
+    counter::{add, add_u32, record},
     maps::{SOCKETS, count_loss},
     offsets::{Socket, tcp_state},
 };
@@ -57,20 +59,77 @@ pub(crate) fn tcp_round_trips(ctx: SockOpsContext) -> u32 {
     const DONE: u32 = 1;
     match ctx.op() {
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => {
-            let flags = ctx.cb_flags() | BPF_SOCK_OPS_RTT_CB_FLAG;
-            // A socket that can't be asked about has closed meanwhile.
-            let _closed = ctx.set_cb_flags(flags as i32);
+            if let Some(socket) = socket_of(&ctx)
+                && is_to_be_asked(socket)
+            {
+                let flags = ctx.cb_flags() | BPF_SOCK_OPS_RTT_CB_FLAG;
+                // A socket that can't be asked about has closed meanwhile.
+                let _closed = ctx.set_cb_flags(flags as i32);
+            }
         }
         BPF_SOCK_OPS_RTT_CB => {
-            // SAFETY: the verifier knows the context and where its socket is.
-            let sock = unsafe { (*ctx.ops).__bindgen_anon_2.sk };
-            if let Some(socket) = Socket::from_sock(sock.cast()) {
+            if let Some(socket) = socket_of(&ctx) {
                 round_trip(socket, ctx.arg(0));
             }
         }
         _ => {}
     }
     DONE
+}
+
+#[inline(always)]
+fn socket_of(ctx: &SockOpsContext) -> Option<Socket> {
+    // SAFETY: the verifier knows the context and where its socket is.
+    let sock = unsafe { (*ctx.ops).__bindgen_anon_2.sk };
+    Socket::from_sock(sock.cast())
+}
+
+/// Whether a connection that has just come to stand is one of those that are asked.
+#[inline(always)]
+fn is_to_be_asked(socket: Socket) -> bool {
+    // Whose listener is not known is asked when it is visited, if ever.
+    let Some(known) = SOCKETS.get(socket) else {
+        return false;
+    };
+    // The kernel may come here before it sets the new state.
+    forget_listener(known);
+    let Some(peer) = record_of(known, socket) else {
+        return false;
+    };
+    ask(known, peer)
+}
+
+/// Takes one of the places of those that are asked, if there is one.
+#[inline(always)]
+fn ask(known: &mut SocketRecord, peer: &PeerRecord) -> bool {
+    if known.flags & socket_flag::ASKED != 0 {
+        return true;
+    }
+    if peer.asked.load() >= MAX_ASKED {
+        return false;
+    }
+    add_u32(&peer.asked, 1);
+    known.flags |= socket_flag::ASKED | socket_flag::HEARD;
+    true
+}
+
+/// Gives the place back.
+#[inline(always)]
+fn ask_no_more(known: &mut SocketRecord, peer: &PeerRecord) {
+    known.flags &= !socket_flag::ASKED;
+    add_u32(&peer.asked, 1_u32.wrapping_neg());
+}
+
+/// Of the listener of a connection that was accepted, only whose it is holds for it, too.
+#[inline(always)]
+fn forget_listener(known: &mut SocketRecord) {
+    if known.began_ns == 0 && known.flags & socket_flag::ACCEPTED == 0 {
+        *known = SocketRecord {
+            lease: known.lease,
+            flags: socket_flag::ACCEPTED,
+            ..SocketRecord::default()
+        };
+    }
 }
 
 /// A connection or a listener begins, in the context of its process.
@@ -101,13 +160,7 @@ fn establish(socket: Socket) {
         count_loss!(sockets_without_record);
         return;
     };
-    if known.began_ns == 0 {
-        // Accepted: of its listener only whose it is holds for it, too.
-        *known = SocketRecord {
-            lease: known.lease,
-            ..SocketRecord::default()
-        };
-    }
+    forget_listener(known);
     known.flags |= socket_flag::OPEN;
     let Some(peer) = record_of(known, socket) else {
         return;
@@ -128,8 +181,9 @@ fn close(socket: Socket, old_state: i32) {
         return;
     };
     let was_open = known.flags & socket_flag::OPEN != 0;
+    let was_asked = known.flags & socket_flag::ASKED != 0;
     let in_vain = old_state == tcp_state::SYN_SENT;
-    if !was_open && !in_vain && old_state != tcp_state::LISTEN {
+    if !was_open && !was_asked && !in_vain && old_state != tcp_state::LISTEN {
         return;
     }
     if in_vain {
@@ -140,7 +194,12 @@ fn close(socket: Socket, old_state: i32) {
     let Some(peer) = record_of(known, socket) else {
         return;
     };
-    take_in(known, socket, peer);
+    let any = take_in(known, socket, peer);
+    if was_asked {
+        ask_no_more(known, peer);
+    } else if was_open && any {
+        count_smoothed(peer, socket);
+    }
     if was_open {
         add(&peer.closed, 1);
     } else if in_vain {
@@ -163,6 +222,7 @@ fn round_trip(socket: Socket, told_us: u32) {
     } else {
         told_us
     };
+    known.flags |= socket_flag::HEARD;
     let smoothed_us = socket.smoothed_rtt_us_with(rtt_us);
     count_round_trip(peer, socket, rtt_us, smoothed_us);
     take_in(known, socket, peer);
@@ -175,6 +235,15 @@ fn count_round_trip(peer: &PeerRecord, socket: Socket, rtt_us: u32, smoothed_us:
     peer.smoothed_rtt_us.store(smoothed_us);
     peer.min_rtt_us.store(socket.min_rtt_us());
     add(&peer.rtt_us, u64::from(rtt_us));
+}
+
+/// In place of round trips that a socket was not asked about.
+#[inline(always)]
+fn count_smoothed(peer: &PeerRecord, socket: Socket) {
+    let smoothed_us = socket.smoothed_rtt_us();
+    if smoothed_us > 0 {
+        count_round_trip(peer, socket, smoothed_us, smoothed_us);
+    }
 }
 
 /// Adds what has come to the kernel's counts for the socket, and says whether that was anything.

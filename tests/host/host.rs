@@ -78,6 +78,8 @@ impl Host {
             Need::CpuController => needs::controller(&self.cgroup_root, "cpu"),
             Need::Runqlat => needs::runqlat(),
             Need::SocketStatistics => needs::socket_statistics(),
+            Need::AskedFromOutside => needs::has_samples_of_old_sockets()
+                .then(|| "sockets can be asked as they begin only (before Linux 6.12)".to_owned()),
             Need::NetworkNamespaces => needs::network("ip link add near type veth peer name far"),
             Need::Netem => needs::network("tc qdisc add dev lo root netem delay 1ms"),
             Need::Pressure => needs::pressure(),

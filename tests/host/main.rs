@@ -57,6 +57,8 @@ enum Need {
     Runqlat,
     /// What the kernel tells of each socket.
     SocketStatistics,
+    /// A kernel that lets sockets be asked about their round trips at any time.
+    AskedFromOutside,
     /// To make network namespaces, and cables between them.
     NetworkNamespaces,
     /// To make paths slow and lossy.
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         refusals::TESTS,
         sockets::TESTS,
         sockets::PATHS,
+        sockets::TURNS,
         waits::TESTS,
         &truth::tests(),
     ]

@@ -2,6 +2,7 @@
 
 mod paths;
 mod talk;
+mod turns;
 
 use std::net::TcpListener;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) use self::paths::TESTS as PATHS;
 pub(crate) use self::talk::{Info, listen, run_listener, run_refused, run_talker, talk};
+pub(crate) use self::turns::TESTS as TURNS;
 use crate::{
     Need, Test,
     attribution::count,

@@ -131,9 +131,8 @@ impl Observer {
 /// The maps' kinds, as `ebpf/src/maps.rs` defines them.
 fn kind_of(name: &str) -> &'static str {
     match name {
-        "AGENTS" | "LEASES" | "CHANGES" | "CLOCK" | "CPUS" | "LOSSES" | "PEERS" | "PEER_POOL" => {
-            "array, mapped"
-        }
+        "AGENTS" | "LEASES" | "CHANGES" | "CLOCK" | "CPUS" | "FAULT_LATENCIES" | "LOSSES"
+        | "PEERS" | "PEER_POOL" => "array, mapped",
         "THREAD_NAMES" | "INTERRUPTS" => "array",
         "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",

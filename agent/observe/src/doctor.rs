@@ -132,7 +132,8 @@ impl Observer {
             self.sockets(),
             "TCP round trips, bytes, retransmissions",
             source,
-            "in all network namespaces; whose a socket is, is found when it connects or listens",
+            "in all network namespaces, of two connections of each agent and peer in turn, and of the \
+             others now and then; whose a socket is, is found when it connects or listens",
         )
     }
 

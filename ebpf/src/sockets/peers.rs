@@ -10,7 +10,7 @@ use hostler_common::{
 
 use super::owner::{is_held, lease_of_cgroup};
 use crate::{
-    counter::fetch_add_u32,
+    counter::{add_u32, fetch_add_u32},
     maps::{FREE_PEERS, NETWORKS, PEER_POOL, PEER_RECORDS, PEERS, count_loss},
     offsets::{Socket, tcp_state},
 };
@@ -41,7 +41,8 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         known.flags |= socket_flag::PEER_KNOWN;
         known.record = 0;
     }
-    if known.record == 0 {
+    let is_new = known.record == 0;
+    if is_new {
         known.record = index_of(&PeerKey {
             agent: known.lease,
             peer: u32::from(known.peer),
@@ -49,8 +50,16 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         }) + 1;
     }
     let record = PEERS.get(known.record.wrapping_sub(1));
+    if let Some(record) = record
+        && is_new
+        && known.flags & socket_flag::ASKED != 0
+    {
+        // The record in which it was counted before is nobody's any more.
+        add_u32(&record.asked, 1);
+    }
     if record.is_none() {
         known.record = 0;
+        known.flags &= !socket_flag::ASKED;
         count_loss!(peers_not_counted);
     }
     record

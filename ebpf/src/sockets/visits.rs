@@ -9,10 +9,10 @@ use aya_ebpf::{
     bindings::BPF_SOCK_OPS_RTT_CB_FLAG,
     helpers::generated::{bpf_setsockopt, bpf_sock_from_file},
 };
-use hostler_common::peer::{SocketRecord, socket_flag};
+use hostler_common::peer::{PeerRecord, SocketRecord, socket_flag};
 
 use super::{
-    count_round_trip,
+    ask, ask_no_more, count_smoothed,
     owner::{lease_of_cgroup, lease_of_process},
     peers::record_of,
     take_in,
@@ -87,9 +87,6 @@ pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
     let is_new = state != tcp_state::LISTEN && known.flags & socket_flag::OPEN == 0;
     if is_new {
         known.flags |= socket_flag::OPEN;
-        if !asks_for_round_trips(socket) {
-            known.flags |= socket_flag::SAMPLED;
-        }
     }
     let Some(peer) = record_of(known, socket) else {
         return 0;
@@ -98,11 +95,34 @@ pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
         add(&peer.adopted, 1);
     }
     let any = take_in(known, socket, peer);
-    if any && known.flags & socket_flag::SAMPLED != 0 {
-        let smoothed_us = socket.smoothed_rtt_us();
-        count_round_trip(peer, socket, smoothed_us, smoothed_us);
+    let was_asked = known.flags & socket_flag::ASKED != 0;
+    if !was_asked && any {
+        count_smoothed(peer, socket);
+    }
+    if state != tcp_state::LISTEN {
+        take_turns(known, socket, peer, any || is_new);
     }
     0
+}
+
+/// A socket that has not told of anything since the last visit makes room for one that talks.
+#[inline(always)]
+fn take_turns(known: &mut SocketRecord, socket: Socket, peer: &PeerRecord, talks: bool) {
+    let was_asked = known.flags & socket_flag::ASKED != 0;
+    let was_heard = known.flags & socket_flag::HEARD != 0;
+    known.flags &= !socket_flag::HEARD;
+    if was_asked {
+        if !was_heard && tells_of_round_trips(socket, false) {
+            ask_no_more(known, peer);
+        }
+    } else if talks && ask(known, peer) {
+        if !tells_of_round_trips(socket, true) {
+            ask_no_more(known, peer);
+        }
+    } else if socket.callback_flags() & BPF_SOCK_OPS_RTT_CB_FLAG != 0 {
+        // An earlier Hostler has asked it.
+        let _not_before_linux_6_12 = tells_of_round_trips(socket, false);
+    }
 }
 
 /// What is known of a socket that is older than the probes: what it did until now does not count.
@@ -118,10 +138,16 @@ fn as_it_is(socket: Socket) -> SocketRecord {
     }
 }
 
-/// Asks the kernel to tell of the socket's round trips, which it allows here from Linux 6.12 on.
+/// Asks the kernel to tell of the socket's round trips or not to, which it allows here from Linux 6.12
+/// on.
 #[inline(always)]
-fn asks_for_round_trips(socket: Socket) -> bool {
-    let mut flags = socket.callback_flags() | BPF_SOCK_OPS_RTT_CB_FLAG;
+fn tells_of_round_trips(socket: Socket, wanted: bool) -> bool {
+    let others = socket.callback_flags() & !BPF_SOCK_OPS_RTT_CB_FLAG;
+    let mut flags = if wanted {
+        others | BPF_SOCK_OPS_RTT_CB_FLAG
+    } else {
+        others
+    };
     // SAFETY: the verifier checks that it is a socket, and how large the value is.
     let result = unsafe {
         bpf_setsockopt(

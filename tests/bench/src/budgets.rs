@@ -20,7 +20,7 @@ use self::fleet::Fleet;
 use crate::interrupt::Interrupt;
 
 const AFTER_HELP: &str = "\
-It needs root, and takes about five minutes and, with all agents, 3 GiB of memory. While it runs, \
+It needs root, and takes about ten minutes and, with all agents, 3 GiB of memory. While it runs, \
 nothing else should run. Ctrl-C ends what was started; nothing of it is left.";
 
 /// What Hostler costs beside a fleet of thousands of agents, held against its budgets.
@@ -44,11 +44,11 @@ pub(crate) struct FleetArgs {
     ticks: u32,
 
     /// Pairs of windows with Hostler and without
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pairs: u32,
 
     /// Length of each of these windows, in seconds
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
 
     /// Everything that was measured, as JSON into this file

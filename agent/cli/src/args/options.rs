@@ -319,7 +319,9 @@ pub(super) const RTT_HELP: &str = "\
 Measure whom each agent talks to by TCP, and how long a round trip takes
 
 A round trip is what the kernel measures for each connection, once for all that is under way at a \
-time: from sending to the acknowledgement, which the other end may put off by up to 40 ms. The other \
+time: from sending to the acknowledgement, which the other end may put off by up to 40 ms. Of each \
+agent and peer two connections are asked to tell of all of theirs, in turns; the others tell the \
+smoothed one, every ten seconds or so while they talk, and when they close. The other \
 end is one that --peer names, or else loopback, host (another address of this host), lan (its first \
 round trip took less than 5 ms), wan, or nobody (listeners, and connections that nobody answered). \
 SENT are acknowledged bytes. RESENT counts segments that were sent again, DROPPED those that a socket \

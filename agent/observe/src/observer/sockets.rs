@@ -272,6 +272,7 @@ fn clear(record: &PeerRecord) {
     ] {
         count.store(0);
     }
+    record.asked.store(0);
     record.smoothed_rtt_us.store(0);
     record.min_rtt_us.store(0);
     clear_histogram(&record.round_trip);
