@@ -180,6 +180,8 @@ pub mod socket_flag {
     pub const ASKED: u16 = 1 << 2;
     /// It has told of one since it was last visited.
     pub const HEARD: u16 = 1 << 3;
+    /// It was asked already, maybe by another program of the host's: it is not told to be silent.
+    pub const FOR_OTHERS: u16 = 1 << 5;
     /// What its listener's record held is forgotten.
     pub const ACCEPTED: u16 = 1 << 4;
 }

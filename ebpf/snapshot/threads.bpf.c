@@ -96,7 +96,9 @@ struct thread_record {
 	u64 counts_sum;
 	u64 read_bytes, written_bytes;
 	u64 minor_faults, major_faults;
+	u64 fault_began_ns, fault_address;
 };
+_Static_assert(sizeof(struct thread_record) == 96, "as in common/src/thread_record.rs");
 
 /* Of an agent's record only the first part is used here. */
 struct agent_record {

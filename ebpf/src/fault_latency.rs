@@ -3,7 +3,9 @@
 //! A fault may take several attempts: one that has to wait for storage lets go of its locks
 //! meanwhile, and is tried again. What counts is the time from the first attempt to the end of the
 //! last, and what is a fault, and a major one, is the kernel's own rule (`mm_account_fault`). So
-//! there are as many lengths as the kernel counts faults.
+//! there are as many lengths as the kernel counts faults; those of a thread that moves to another
+//! agent count for the one that it was last known to belong to, and one that was given up for a
+//! signal and happens again counts from its first attempt.
 
 use aya_ebpf::{
     helpers::generated::bpf_get_current_task_btf,

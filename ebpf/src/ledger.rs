@@ -44,6 +44,13 @@ pub(crate) fn leave(agent: &AgentRecord, from: u32, now_ns: u64) {
     add(word(agent, from), entry(now_ns).wrapping_neg());
 }
 
+/// One thread of the agent's took another's place in the same state: no time moves, but who reads
+/// must see that something happened. The word is the one that nobody reads as time.
+#[inline(always)]
+pub(crate) fn note_change(agent: &AgentRecord) {
+    add(word(agent, state::UNKNOWN), 1);
+}
+
 /// Time that was counted for one state was in truth spent in another.
 #[inline(always)]
 pub(crate) fn move_time(agent: &AgentRecord, from: u32, to: u32, ns: u64) {

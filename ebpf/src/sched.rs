@@ -25,7 +25,7 @@ use crate::{
     counter::{add, add_own, record, record_own},
     faults::count_faults,
     interrupts::{note_wake_up, or_interrupts},
-    ledger::{change_state, enter, leave, move_time, replace_state},
+    ledger::{change_state, enter, leave, move_time, note_change, replace_state},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
@@ -98,8 +98,12 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         && stopped == state::ON_CPU
     {
         // As many threads of the agent's are on this CPU as before.
-        enter(agent, then, switch.now_ns);
-        leave(agent, ended, switch.now_ns);
+        if then == ended {
+            note_change(agent);
+        } else {
+            enter(agent, then, switch.now_ns);
+            leave(agent, ended, switch.now_ns);
+        }
         return 0;
     }
     if let Some(agent) = leaving {
@@ -347,8 +351,8 @@ fn count_wait(
     }
 }
 
-// A duration is counted in its bucket before the counter or the ledger shows that something
-// happened: a reader that sees those unchanged may skip the buckets.
+// Whatever is counted is counted before the ledger shows that something happened: a reader that sees
+// that unchanged may skip all else.
 
 #[inline(always)]
 fn add_run(run_queue: &RunQueue, ran_ns: Option<u64>, involuntary: bool) {

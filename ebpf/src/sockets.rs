@@ -117,7 +117,10 @@ fn ask(known: &mut SocketRecord, peer: &PeerRecord) -> bool {
 #[inline(always)]
 fn ask_no_more(known: &mut SocketRecord, peer: &PeerRecord) {
     known.flags &= !socket_flag::ASKED;
-    add_u32(&peer.asked, 1_u32.wrapping_neg());
+    // User space sets the count to zero now and then, since an end that was not seen never comes.
+    if peer.asked.load() > 0 {
+        add_u32(&peer.asked, 1_u32.wrapping_neg());
+    }
 }
 
 /// Of the listener of a connection that was accepted, only whose it is holds for it, too.
@@ -141,6 +144,11 @@ fn begin(socket: Socket, began_ns: u64) {
         count_loss!(sockets_without_record);
         return;
     };
+    if known.flags & socket_flag::ASKED != 0
+        && let Some(peer) = record_of(known, socket)
+    {
+        ask_no_more(known, peer);
+    }
     // The kernel's counts begin at zero, also where a socket is used again.
     *known = SocketRecord {
         lease,
@@ -222,6 +230,10 @@ fn round_trip(socket: Socket, told_us: u32) {
     } else {
         told_us
     };
+    if !ask(known, peer) {
+        // Somebody else has asked, or an earlier Hostler: it tells the smoothed one, as others do.
+        return;
+    }
     known.flags |= socket_flag::HEARD;
     let smoothed_us = socket.smoothed_rtt_us_with(rtt_us);
     count_round_trip(peer, socket, rtt_us, smoothed_us);

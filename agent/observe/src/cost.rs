@@ -8,9 +8,13 @@ use aya::{
 };
 use libbpf_rs::MapFdInfo;
 
-use crate::{ObserveError, observer::Observer, probes::sockets::ITERATORS};
+use crate::{
+    ObserveError,
+    observer::Observer,
+    probes::{faults::FUNCTION, sockets::ITERATORS},
+};
 
-/// Kernel memory of one thread's record, in bytes: the storage element (152, of a slab of 192) and
+/// Kernel memory of one thread's record, in bytes: the storage element (168, of a slab of 192) and
 /// the thread's storage itself (168, of a slab of 192), as laid out in `bpf_local_storage.h`. The
 /// kernel does not count them to the map.
 const BYTES_PER_THREAD: u64 = 192 + 192;
@@ -102,6 +106,8 @@ impl Observer {
             .filter_map(|(name, program)| {
                 let (info, hook) = match program {
                     Program::BtfTracePoint(loaded) => (loaded.info(), format!("tp_btf/{name}")),
+                    Program::FEntry(loaded) => (loaded.info(), format!("fentry/{FUNCTION}")),
+                    Program::FExit(loaded) => (loaded.info(), format!("fexit/{FUNCTION}")),
                     Program::SockOps(loaded) => (loaded.info(), "sock_ops".to_owned()),
                     Program::Iter(loaded) => {
                         let kind = ITERATORS.iter().find(|(iterator, _)| *iterator == name);

@@ -32,6 +32,7 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         // Its agent is gone, or was not known yet.
         let lease = lease_of_cgroup(socket.cgroup_id());
         if lease != known.lease {
+            give_place_back(known);
             known.lease = lease;
             known.record = 0;
         }
@@ -54,7 +55,7 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         && is_new
         && known.flags & socket_flag::ASKED != 0
     {
-        // The record in which it was counted before is nobody's any more.
+        // It keeps its place, in the record in which it is counted now.
         add_u32(&record.asked, 1);
     }
     if record.is_none() {
@@ -63,6 +64,23 @@ pub(super) fn record_of(known: &mut SocketRecord, socket: Socket) -> Option<&'st
         count_loss!(peers_not_counted);
     }
     record
+}
+
+/// The socket is counted elsewhere from now on: in a record that is still its agent's, its place among
+/// those that are asked is free.
+#[inline(always)]
+fn give_place_back(known: &SocketRecord) {
+    if known.flags & socket_flag::ASKED == 0 {
+        return;
+    }
+    if let Some(record) = PEERS.get(known.record.wrapping_sub(1))
+        && record.taken.load() != 0
+        && record.slot.load() == known.lease.slot
+        && record.generation.load() == known.lease.generation
+        && record.asked.load() > 0
+    {
+        add_u32(&record.asked, 1_u32.wrapping_neg());
+    }
 }
 
 /// What the networks say too, at less cost: most sockets of a host full of agents and their tools.

@@ -94,34 +94,38 @@ pub(crate) extern "C" fn visit_sockets(ctx: *mut c_void) -> i32 {
     if is_new {
         add(&peer.adopted, 1);
     }
+    let sent_bytes = known.sent_bytes;
     let any = take_in(known, socket, peer);
     let was_asked = known.flags & socket_flag::ASKED != 0;
     if !was_asked && any {
         count_smoothed(peer, socket);
     }
     if state != tcp_state::LISTEN {
-        take_turns(known, socket, peer, any || is_new);
+        // Who only receives measures no round trip.
+        let talks = is_new || known.sent_bytes != sent_bytes;
+        take_turns(known, socket, peer, talks);
     }
     0
 }
 
-/// A socket that has not told of anything since the last visit makes room for one that talks.
+/// A socket that has not told of anything since the last visit makes room for one that talks. Before
+/// Linux 6.12 it goes on to tell if it has something to tell, and takes a place again if there is one.
 #[inline(always)]
 fn take_turns(known: &mut SocketRecord, socket: Socket, peer: &PeerRecord, talks: bool) {
     let was_asked = known.flags & socket_flag::ASKED != 0;
     let was_heard = known.flags & socket_flag::HEARD != 0;
     known.flags &= !socket_flag::HEARD;
-    if was_asked {
-        if !was_heard && tells_of_round_trips(socket, false) {
+    if was_asked && !was_heard {
+        ask_no_more(known, peer);
+        if known.flags & socket_flag::FOR_OTHERS == 0 {
+            let _not_before_linux_6_12 = tells_of_round_trips(socket, false);
+        }
+    } else if !was_asked && talks && ask(known, peer) {
+        if socket.callback_flags() & BPF_SOCK_OPS_RTT_CB_FLAG != 0 {
+            known.flags |= socket_flag::FOR_OTHERS;
+        } else if !tells_of_round_trips(socket, true) {
             ask_no_more(known, peer);
         }
-    } else if talks && ask(known, peer) {
-        if !tells_of_round_trips(socket, true) {
-            ask_no_more(known, peer);
-        }
-    } else if socket.callback_flags() & BPF_SOCK_OPS_RTT_CB_FLAG != 0 {
-        // An earlier Hostler has asked it.
-        let _not_before_linux_6_12 = tells_of_round_trips(socket, false);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::signal::{AgentReading, Reading};
 const MAX_AGENTS_APART: usize = 2 * hostler_common::slot::MAX_AGENTS as usize;
 
 /// The longest time for which an agent is left alone, in ns: far below what a ledger's 48 bits hold of
-/// its most threads (9 minutes).
+/// its most threads in either direction (4 minutes).
 const LONGEST_NS: u64 = 60_000_000_000;
 
 /// Readings of one source, added up.

@@ -196,7 +196,8 @@ impl Observer {
 
 /// What can't have come to an agent's pressure since it was read. While nobody on the host is held up
 /// for want of memory, no agent is; and for want of I/O, unless threads of the agent's own were
-/// blocked on it. What the host's sum lacks by rounding, a few µs, is read with the next that comes.
+/// blocked on it. The host's sum is a mean over its CPUs, weighted by how busy each was, and may not
+/// show a stall of a few ms on one of them: that is read with the next one that it shows.
 fn known(entry: &Entry, host: Option<Pressure>) -> Known {
     let Some(before) = entry.polled.as_ref().and_then(|polled| polled.pressure) else {
         return Known::default();

@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// After so many visits of Hostler's own namespace, ten minutes, places that were lost are free.
+const VISITS_OF_A_PLACE: u64 = 60;
+
 /// What is known of sockets.
 #[derive(Default)]
 pub(super) struct Sockets {
@@ -41,6 +44,8 @@ pub(super) struct Sockets {
     /// Records that nobody is counted in any more, to be cleared at the next reading.
     resting: Vec<u32>,
     visited_ns: u64,
+    /// Visits of Hostler's own namespace.
+    own_visits: u64,
 }
 
 impl Sockets {
@@ -111,6 +116,7 @@ impl Observer {
         if self.sockets.namespaces.own_is_due(now_ns) {
             let own = networks::own_addresses().unwrap_or_default();
             self.sockets.namespaces.note(0, own);
+            self.forget_lost_places();
             if let Err(error) = self.probes.visit(VISIT.0) {
                 tracing::warn!(%error, "sockets could not be visited");
             }
@@ -122,6 +128,19 @@ impl Observer {
             self.visit_namespace(id, process, true);
         }
         self.tell_networks();
+    }
+
+    /// The end of a socket may go unseen, and with it its place among those that are asked: now and
+    /// then all places are free. Those that are asked stay so until they are silent.
+    fn forget_lost_places(&mut self) {
+        self.sockets.own_visits += 1;
+        if !self.sockets.own_visits.is_multiple_of(VISITS_OF_A_PLACE) {
+            return;
+        }
+        let fresh = self.probes.fresh_peers();
+        for record in &self.probes.peers()[..fresh] {
+            record.asked.store(0);
+        }
     }
 
     fn visit_namespace(&mut self, id: NamespaceId, process: u32, sockets: bool) {
