@@ -1,7 +1,17 @@
 //! The guest: its kernel and shape, and the `hostler` that was built.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::doctor;
@@ -68,4 +78,39 @@ pub(crate) fn hostler(words: &[&str]) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
         .collect()
+}
+
+/// A `hostler` that measures, until its end or a signal. Dropping it leaves it alone.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts it, and waits until it measures.
+    pub(crate) fn start(words: &[&str]) -> Self {
+        let mut child = Command::new(HOSTLER)
+            .args(words)
+            .arg("--verbose")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hostler can be started");
+        let said = BufReader::new(child.stderr.take().expect("it is a pipe"));
+        let mut said = said.lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("measuring")), "it measures");
+        // Whatever else it says must have somewhere to go.
+        thread::spawn(move || said.for_each(drop));
+        Self(child)
+    }
+
+    /// Asks for its report, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let id = i32::try_from(self.0.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
+    }
+
+    /// Waits for its only report.
+    pub(crate) fn report(self) -> Value {
+        let output = self.0.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("a report")
+    }
 }

@@ -1,18 +1,12 @@
 //! CPUs that go and come back while Hostler measures.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     Test,
-    guest::{Guest, HOSTLER},
+    guest::{Guest, Running},
 };
 
 pub(crate) const TESTS: &[Test] = &[(
@@ -52,25 +46,15 @@ fn states(row: &Value) -> (i64, i64) {
 
 fn time_adds_up_while_a_cpu_goes_and_comes_back(guest: &Guest) {
     let last = guest.nodes.iter().flatten().max().expect("there are CPUs");
-    let mut tracer = Command::new(HOSTLER)
-        .args(["trace", "ledger", "--json", "--verbose", "--duration"])
-        .arg(format!("{SECONDS}s"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("hostler can be started");
-    let said = BufReader::new(tracer.stderr.take().expect("it is a pipe"));
-    let mut said = said.lines().map_while(Result::ok);
-    assert!(said.any(|line| line.contains("measuring")), "it measures");
+    let duration = format!("{SECONDS}s");
+    let tracer = Running::start(&["trace", "ledger", "--json", "--duration", &duration]);
     for _ in 0..2 {
         let offline = Offline::take(*last);
         thread::sleep(Duration::from_millis(500));
         drop(offline);
         thread::sleep(Duration::from_millis(300));
     }
-    let output = tracer.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{output:?}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let report = tracer.report();
     let length = |field: &str| report[field].as_i64().expect("a time");
     let window_ns = length("to_ns") - length("from_ns");
     let rows = report["rows"].as_array().expect("a report has rows");

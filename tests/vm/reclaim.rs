@@ -3,21 +3,16 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::Value;
 
 use crate::{
     Test,
-    guest::{Guest, HOSTLER},
+    guest::{Guest, Running},
     holder::{Holder, number_in},
 };
 
@@ -83,34 +78,22 @@ impl Drop for Balancing {
     }
 }
 
-/// Hostler, which measures until it is told to report.
-struct Tracer(Child);
+/// Hostler, which measures the pressure of an agent.
+fn trace_pressure(agent: &str) -> Running {
+    Running::start(&["trace", "pressure", "--json", "--agent", agent])
+}
 
-impl Tracer {
-    fn start(agent: &str) -> Self {
-        let mut tracer = Command::new(HOSTLER)
-            .args(["trace", "pressure", "--json", "--verbose", "--agent", agent])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("hostler can be started");
-        let said = BufReader::new(tracer.stderr.take().expect("it is a pipe"));
-        let mut said = said.lines().map_while(Result::ok);
-        assert!(said.any(|line| line.contains("measuring")), "it measures");
-        // Whatever else it says must have somewhere to go.
-        thread::spawn(move || said.for_each(drop));
-        Self(tracer)
-    }
+/// What it has measured by now.
+fn report_of(tracer: Running) -> Value {
+    // The last reading of the agent must be younger than what happened.
+    thread::sleep(Duration::from_secs(1));
+    tracer.interrupt();
+    tracer.report()
+}
 
-    fn report(self) -> Value {
-        // The last reading of the agent must be younger than what happened.
-        thread::sleep(Duration::from_secs(1));
-        let id = i32::try_from(self.0.id()).expect("a process id");
-        kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
-        let output = self.0.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).expect("a report")
-    }
+/// Tells a [`Holder`] to run on a node.
+fn run_on(guest: &Guest, node: usize) -> String {
+    format!("run-on {}", guest.nodes[node][0])
 }
 
 fn row<'a>(report: &'a Value, agent: &str) -> &'a Value {
@@ -124,23 +107,25 @@ fn vmstat(name: &str) -> u64 {
     number_in(&text, name)
 }
 
-fn pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file(_guest: &Guest) {
+fn pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file(guest: &Guest) {
     let _zram = Zram::take();
     let mut holder = Holder::start("swap", PAGES);
+    // To the kernel, a page that comes back on another node has not been there before.
+    holder.tell(&run_on(guest, 0));
     holder.tell("touch");
     let refaulted = |holder: &Holder| holder.number("memory.stat", "workingset_refault_anon");
     let swapped_in = |holder: &Holder| {
         holder.number("memory.stat", "pswpin") + holder.number("memory.stat", "zswpin")
     };
     let before = (refaulted(&holder), swapped_in(&holder), vmstat("pswpin"));
-    let tracer = Tracer::start(&holder.name);
+    let tracer = trace_pressure(&holder.name);
     // The kernel may find less than is asked for: what it found is checked below.
     let _less = fs::write(holder.cgroup.join("memory.reclaim"), "12M");
     let swapped = fs::read_to_string(holder.cgroup.join("memory.swap.current"));
     let swapped: usize = swapped.expect("it is there").trim().parse().expect("bytes");
     assert!(swapped > PAGES / 4 * 4096, "only {swapped} bytes went out");
     holder.tell("touch");
-    let report = tracer.report();
+    let report = report_of(tracer);
     let row = row(&report, &holder.name);
     let reclaim = &row["reclaim"];
     let refaulted = refaulted(&holder) - before.0;
@@ -166,13 +151,12 @@ fn pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts(g
     let _balancing = Balancing::turn_on();
     let counts = || [vmstat("numa_hint_faults"), vmstat("numa_pages_migrated")];
     let mut holder = Holder::start("nodes", PAGES);
-    let cpu_of = |node: usize| format!("run-on {}", guest.nodes[node][0]);
-    holder.tell(&cpu_of(0));
+    holder.tell(&run_on(guest, 0));
     holder.tell("touch");
     let outer = counts();
-    let tracer = Tracer::start(&holder.name);
+    let tracer = trace_pressure(&holder.name);
     let inner = counts();
-    holder.tell(&cpu_of(guest.nodes.len() - 1));
+    holder.tell(&run_on(guest, guest.nodes.len() - 1));
     let give_up = Instant::now() + PATIENCE;
     while counts()[1] < inner[1] + 64 && Instant::now() < give_up {
         holder.tell("touch");
@@ -180,7 +164,7 @@ fn pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts(g
     // Whatever is under way comes to an end.
     thread::sleep(Duration::from_millis(200));
     let least = counts();
-    let report = tracer.report();
+    let report = report_of(tracer);
     let most = counts();
     for (at, field) in ["numa_hint_faults", "numa_migrated"]
         .into_iter()
@@ -188,7 +172,8 @@ fn pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts(g
     {
         let counted = report["host"]["reclaim"][field].as_u64().expect("a number");
         let range = least[at] - inner[at]..=most[at] - outer[at];
-        assert!(*range.start() >= 64, "{field}: only {range:?} in a minute");
+        // One hint may move a huge page.
+        assert!(*range.start() >= 1, "{field}: none in a minute");
         assert!(
             range.contains(&counted),
             "{field}: {counted} is not in {range:?}"

@@ -1,6 +1,8 @@
 //! Windows: what happened between two readings, and sums of windows.
 
 mod ledger;
+#[cfg(test)]
+mod properties;
 mod run_queue;
 mod sum;
 

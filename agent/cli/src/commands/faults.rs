@@ -9,7 +9,7 @@ use crate::{
     args::{FaultsArgs, Format, GlobalArgs, selects},
     failure::Failure,
     output::Stdout,
-    render::{FaultsLayout, faults_csv, faults_json, faults_text},
+    render::{Layout, faults_csv, faults_json, faults_text},
     report::{FaultsReport, FaultsRow},
 };
 
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &FaultsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     };
     let render = |window: &Window, observer: &Observer, is_first| {
         let report = report(args, window, observer);
-        let layout = FaultsLayout {
+        let layout = Layout {
             width: stdout.size().0,
             color: stdout.color,
             top: args.top,

@@ -8,7 +8,7 @@ use crate::{
     args::{Format, GlobalArgs, RttArgs, selects},
     failure::Failure,
     output::Stdout,
-    render::{RttLayout, rtt_csv, rtt_json, rtt_text},
+    render::{Layout, rtt_csv, rtt_json, rtt_text},
     report::{RttReport, RttRow},
 };
 
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &RttArgs, global: &GlobalArgs, stdout: Stdout) -> Result
     };
     let render = |window: &Window, observer: &Observer, is_first| {
         let report = report(args, window, observer);
-        let layout = RttLayout {
+        let layout = Layout {
             width: stdout.size().0,
             color: stdout.color,
             top: args.top,

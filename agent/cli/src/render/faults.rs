@@ -8,6 +8,7 @@ use crate::report::{FaultsReport, FaultsRow};
 use super::{
     foreign::printable,
     histogram::one_kind,
+    layout::Layout,
     losses::footer,
     machine::{csv, rows_json},
     paint::Paint,
@@ -15,21 +16,8 @@ use super::{
     units::{NONE, compact_count, count, duration, duration_or_none},
 };
 
-/// How a report is laid out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FaultsLayout {
-    /// Columns of the terminal, or 100 if there is none.
-    pub(crate) width: usize,
-    /// Whether to use colours.
-    pub(crate) color: bool,
-    /// Rows to show.
-    pub(crate) top: usize,
-    /// Rows to draw histograms of, of the first ones.
-    pub(crate) histograms: usize,
-}
-
 /// The report as text, its last line's end included.
-pub(crate) fn faults_text(report: &FaultsReport, layout: FaultsLayout) -> String {
+pub(crate) fn faults_text(report: &FaultsReport, layout: Layout) -> String {
     let paint = Paint::new(layout.color);
     let length_ns = report.length_ns();
     let faulting: Vec<&FaultsRow> = report
@@ -276,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    const LAYOUT: FaultsLayout = FaultsLayout {
+    const LAYOUT: Layout = Layout {
         width: 100,
         color: false,
         top: 20,

@@ -8,6 +8,7 @@ use crate::report::{RttReport, RttRow};
 use super::{
     foreign::printable,
     histogram::one_kind,
+    layout::Layout,
     losses::footer,
     machine::{csv, rows_json},
     paint::Paint,
@@ -15,21 +16,8 @@ use super::{
     units::{NONE, bytes, compact_count, count, duration, duration_or_none},
 };
 
-/// How a report is laid out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RttLayout {
-    /// Columns of the terminal, or 100 if there is none.
-    pub(crate) width: usize,
-    /// Whether to use colours.
-    pub(crate) color: bool,
-    /// Rows to show.
-    pub(crate) top: usize,
-    /// Histograms to draw, of the first rows.
-    pub(crate) histograms: usize,
-}
-
 /// The report as text, its last line's end included.
-pub(crate) fn rtt_text(report: &RttReport, layout: RttLayout) -> String {
+pub(crate) fn rtt_text(report: &RttReport, layout: Layout) -> String {
     let paint = Paint::new(layout.color);
     let length = duration(report.length_ns());
     if report.rows.is_empty() {
@@ -298,8 +286,8 @@ mod tests {
         }
     }
 
-    fn layout(width: usize, histograms: usize) -> RttLayout {
-        RttLayout {
+    fn layout(width: usize, histograms: usize) -> Layout {
+        Layout {
             width,
             color: false,
             top: 20,

@@ -7,24 +7,12 @@ use crate::report::{Row, RunqReport};
 use super::{
     foreign::{printable, shortened},
     histogram::histogram,
+    layout::Layout,
     losses::footer,
     paint::Paint,
     runq_table::{self, noun},
     units::{compact_count, count, duration, duration_or_none, share},
 };
-
-/// How a report is laid out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
-    /// Columns of the terminal, or 100 if there is none.
-    pub(crate) width: usize,
-    /// Whether to use colours.
-    pub(crate) color: bool,
-    /// Rows to show one by one; the others are added up.
-    pub(crate) top: usize,
-    /// Histograms to draw, of the rows that waited longest.
-    pub(crate) histograms: usize,
-}
 
 /// The report as text, its last line's end included.
 pub(crate) fn runq_text(report: &RunqReport, layout: Layout) -> String {
