@@ -254,7 +254,7 @@ Count the page faults of each agent
 A minor fault finds its page in memory, or makes it there; a major one waits for storage. Both are \
 the kernel's own counts, those that getrusage shows: what MAP_POPULATE and mlock bring in counts \
 too. They are added when a thread leaves its CPU. Where the kernel lets programs run at its functions \
-(fentry), it is also measured how long each fault takes, at some 0.2 us a fault.";
+(fentry), it is also measured how long each fault takes, by two programs that run at each of them.";
 
 /// Of which agents to count page faults, and how.
 #[derive(Args, Debug)]
