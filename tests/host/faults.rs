@@ -338,20 +338,29 @@ fn run(words: &[&str]) {
     assert!(output.status.success(), "{words:?}: {output:?}");
 }
 
+/// How often a program that waits for lines has to fetch its pages.
+const COLD_LINES: usize = 16;
+
 fn faults_that_wait_for_storage_are_timed_over_all_their_attempts(host: &Host) {
     let files = ColdFiles::with("/bin/cat");
     let cgroup = host.cgroup("cold-timed");
     let mut child = cgroup.start(&[&files.program()]);
     let mut output = BufReader::new(child.stdout.take().expect("it is a pipe"));
-    // It waits for a line, and all of its pages that can be fetched again are taken away meanwhile.
-    faults_of(&child);
-    let _less = fs::write(cgroup.path().join("memory.reclaim"), "64M");
+    let mut input = child.stdin.take().expect("it is a pipe");
+    let mut repeat_a_line = || {
+        input.write_all(b"go\n").expect("it reads");
+        let mut line = String::new();
+        output.read_line(&mut line).expect("it says the same");
+    };
+    repeat_a_line();
     let [_, before] = faults_of(&child);
     let tracer = start_hostler(&["trace", "faults", "--json"]);
-    let mut input = child.stdin.take().expect("it is a pipe");
-    input.write_all(b"go\n").expect("it reads");
-    let mut line = String::new();
-    output.read_line(&mut line).expect("it says the same");
+    // Storage may be quicker than the thread that waits for it, so one fault may not have to wait.
+    for _ in 0..COLD_LINES {
+        // It waits for a line, and its pages that can be fetched again are taken away meanwhile.
+        let _less = fs::write(cgroup.path().join("memory.reclaim"), "64M");
+        repeat_a_line();
+    }
     let [_, after] = faults_of(&child);
     let row = row_after_interrupt(tracer, &cgroup.name);
     assert!(after > before, "nothing had to be fetched");
