@@ -3,6 +3,8 @@
 mod agent_pattern;
 mod explain;
 mod options;
+mod record;
+mod source;
 mod time_span;
 
 use clap::{
@@ -17,8 +19,11 @@ pub(crate) use explain::ExplainArgs;
 use options::{ALL_HELP, FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 pub(crate) use options::{
     AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
-    LedgerArgs, LiveArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
+    LedgerArgs, LiveArgs, PeerArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
+use record::{RECORD_HELP, REPLAY_HELP};
+pub(crate) use record::{RecordArgs, ReplayArgs};
+pub(crate) use source::SourceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +31,7 @@ Examples:
   hostler --once --agent '*mcp*'     one table of some agents, then exit
   hostler trace runq --duration 10s  how long each agent waited for a CPU
   hostler explain agents/coder       what held one agent up
+  hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
 
 Exit status:
@@ -84,6 +90,12 @@ pub(crate) enum Command {
     /// Say where an agent's time went, and what held it up
     #[command(long_about = EXPLAIN_HELP)]
     Explain(ExplainArgs),
+    /// Record all signals of all agents
+    #[command(long_about = RECORD_HELP)]
+    Record(RecordArgs),
+    /// Show a recording as the live view would have shown the host
+    #[command(long_about = REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// List the agents on this host
     Agents(AgentsArgs),
     /// Say what Hostler can measure on this host, from which sources, and at what cost
@@ -171,7 +183,16 @@ impl Args {
                          command"
                     )
                 })
-                .or_else(|| command.contradiction()),
+                .or_else(|| command.contradiction())
+                .or_else(|| {
+                    let any_rule =
+                        !self.global.rules.is_empty() || self.global.rules_file.is_some();
+                    (any_rule && command.reads_recording()).then(|| {
+                        "rules make agents of this host's processes, and a recording has its agents \
+                         already"
+                            .to_owned()
+                    })
+                }),
         }
     }
 }
@@ -179,23 +200,51 @@ impl Args {
 impl Command {
     fn contradiction(&self) -> Option<String> {
         match self {
-            Self::Trace(TraceCommand::Runq(runq)) => runq.times.contradiction(),
-            Self::Trace(TraceCommand::Faults(faults)) => faults.trace.times.contradiction(),
-            Self::Trace(TraceCommand::Pressure(pressure)) => pressure.trace.times.contradiction(),
-            Self::Trace(TraceCommand::All(all)) => all
-                .trace
-                .times
-                .contradiction()
-                .or_else(|| all.peers.contradiction()),
-            Self::Trace(TraceCommand::Rtt(rtt)) => rtt
-                .trace
-                .times
-                .contradiction()
-                .or_else(|| rtt.peers.contradiction()),
-            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.times.contradiction(),
-            _ => None,
+            Self::Trace(TraceCommand::Runq(runq)) => runq.contradiction(),
+            Self::Trace(TraceCommand::Faults(faults)) => faults.trace.contradiction(),
+            Self::Trace(TraceCommand::Pressure(pressure)) => pressure.trace.contradiction(),
+            Self::Trace(TraceCommand::All(all)) => of_sockets(&all.trace, &all.peers),
+            Self::Trace(TraceCommand::Rtt(rtt)) => of_sockets(&rtt.trace, &rtt.peers),
+            Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.contradiction(),
+            Self::Explain(explain) => explain.contradiction(),
+            Self::Agents(agents) => agents.contradiction(),
+            Self::Record(record) => record.peers.contradiction(),
+            Self::Replay(replay) => replay.contradiction(),
+            Self::Doctor(_) | Self::Completions { .. } | Self::Man { .. } => None,
         }
     }
+
+    /// Whether it reads a recording, and not this host.
+    fn reads_recording(&self) -> bool {
+        match self {
+            Self::Trace(trace) => {
+                let source = match trace {
+                    TraceCommand::Runq(runq) => &runq.source,
+                    TraceCommand::Faults(faults) => &faults.trace.source,
+                    TraceCommand::Pressure(pressure) => &pressure.trace.source,
+                    TraceCommand::All(all) => &all.trace.source,
+                    TraceCommand::Rtt(rtt) => &rtt.trace.source,
+                    TraceCommand::Ledger(ledger) => &ledger.trace.source,
+                };
+                source.from.is_some()
+            }
+            Self::Explain(explain) => explain.source.from.is_some(),
+            Self::Agents(agents) => agents.from.is_some(),
+            Self::Replay(_) => true,
+            Self::Record(_) | Self::Doctor(_) | Self::Completions { .. } | Self::Man { .. } => {
+                false
+            }
+        }
+    }
+}
+
+fn of_sockets(trace: &TraceArgs, peers: &PeerArgs) -> Option<String> {
+    let of_host = [("--peer", !peers.named.is_empty())];
+    trace
+        .times
+        .contradiction()
+        .or_else(|| trace.source.contradiction(&of_host))
+        .or_else(|| peers.contradiction())
 }
 
 /// The first option of the live view that was typed before a command.

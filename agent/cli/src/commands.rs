@@ -9,22 +9,23 @@ mod ledger;
 mod live;
 mod pairs;
 mod pressure;
+mod record;
+mod replay;
 mod rtt;
 mod rules;
 mod runq;
+mod source;
 mod waits;
 
 use std::io::{self, IsTerminal as _};
 
 use hostler_daemon::Schedule;
-use hostler_decide::{signal::Reading, window::Window};
-use hostler_observe::{Observer, Options, ProbeClock, ThreadSource};
+use hostler_decide::{scene::Scene, window::Window};
+use hostler_observe::Options;
 
+use self::source::{Need, Origin, Source};
 use crate::{
-    args::{
-        AgentPattern, Args, By, Clock, Command, Format, GlobalArgs, ThreadsFrom, TraceArgs,
-        TraceCommand, selects,
-    },
+    args::{AgentPattern, Args, By, Command, Format, GlobalArgs, TraceArgs, TraceCommand, selects},
     failure::Failure,
     generated,
     output::{self, Stdout},
@@ -49,6 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Trace(TraceCommand::Rtt(rtt))) => rtt::run(rtt, global, stdout),
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
+        Some(Command::Record(args)) => record::run(args, global),
+        Some(Command::Replay(args)) => replay::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
@@ -70,113 +73,56 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Starts to observe; a pattern that selects none of the agents that are there is refused.
-fn observe(
-    patterns: &[AgentPattern],
-    global: &GlobalArgs,
-    mut options: Options,
-) -> Result<Observer, Failure> {
-    options.threads_from = global.threads_from.map(|source| match source {
-        ThreadsFrom::Iterator => ThreadSource::Iterator,
-        ThreadsFrom::Procfs => ThreadSource::Procfs,
-    });
-    options.clock = global.clock.map(|clock| match clock {
-        Clock::RunQueue => ProbeClock::RunQueue,
-        Clock::Monotonic => ProbeClock::Monotonic,
-    });
-    options.rules = rules::read(global)?;
-    let observer = Observer::start(options)?;
-    for pattern in patterns {
-        if !observer.agent_names().any(|name| pattern.matches(name)) {
-            return Err(no_match(pattern));
-        }
-    }
-    Ok(observer)
-}
-
-fn no_match(pattern: &AgentPattern) -> Failure {
+fn no_match(pattern: &AgentPattern, origin: Origin) -> Failure {
+    let (place, list) = match origin {
+        Origin::Host => ("on this host", "`hostler agents`"),
+        Origin::Recording => (
+            "in the recording at that time",
+            "`hostler agents --from RECORDING`",
+        ),
+    };
     Failure::Usage {
-        sentence: format!("no agent on this host matches '{}'", pattern.as_str()),
-        hint: "`hostler agents` lists the names; quote a pattern, so that the shell leaves it \
-               alone."
-            .to_owned(),
+        sentence: format!("no agent {place} matches '{}'", pattern.as_str()),
+        hint: format!(
+            "{list} lists the names; quote a pattern, so that the shell leaves it alone."
+        ),
     }
 }
 
-/// Traces the agents that are asked for, and writes what `render` makes of each window; it is told
-/// which one is the first. Texts are kept apart by an empty line.
-fn trace(
-    args: &TraceArgs,
-    global: &GlobalArgs,
-    what: &str,
+/// A trace of agents that are asked for.
+struct Trace<'a> {
+    args: &'a TraceArgs,
+    global: &'a GlobalArgs,
     stdout: Stdout,
-    render: impl Fn(&Window, &Observer, bool) -> String,
-) -> Result<(), Failure> {
-    trace_with(
-        args,
-        global,
-        what,
-        stdout,
-        Options::default(),
-        any_host,
-        render,
-    )
-}
-
-/// As [`trace`], with options, and a look at what this host allows before it begins.
-fn trace_with(
-    args: &TraceArgs,
-    global: &GlobalArgs,
-    what: &str,
-    stdout: Stdout,
+    /// What is traced, for who looks on.
+    what: &'a str,
+    need: Need,
     options: Options,
-    check: impl Fn(&Observer) -> Result<(), Failure>,
-    render: impl Fn(&Window, &Observer, bool) -> String,
-) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, options)?;
-    check(&observer)?;
-    let schedule = args.times.schedule();
-    announce(what, schedule, stdout);
-    let mut is_first = true;
-    watch(&mut observer, schedule, |window, observer| {
-        let is_first = std::mem::take(&mut is_first);
-        let is_apart = !is_first && args.format.chosen() == Format::Text;
-        let between = if is_apart { "\n" } else { "" };
-        output::write(&format!("{between}{}", render(window, observer, is_first)))
-    })
 }
 
-/// For what every host allows, or shows as missing.
-#[expect(clippy::unnecessary_wraps, reason = "one of the checks that may fail")]
-fn any_host(_: &Observer) -> Result<(), Failure> {
-    Ok(())
-}
-
-/// Runs the daemon's loop to its end.
-fn watch(
-    observer: &mut Observer,
-    schedule: Schedule,
-    report: impl FnMut(&Window, &Observer) -> io::Result<bool>,
-) -> Result<(), Failure> {
-    watch_closely(observer, schedule, |_, _| Ok(true), report)
-}
-
-/// As [`watch`], and hands over each reading.
-fn watch_closely(
-    observer: &mut Observer,
-    schedule: Schedule,
-    look: impl FnMut(&Reading, &Observer) -> io::Result<bool>,
-    report: impl FnMut(&Window, &Observer) -> io::Result<bool>,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Failure::System {
-            what: "starting the event loop",
-            source,
-        })?;
-    let watching = hostler_daemon::watch_closely(observer, schedule, look, report);
-    Ok(runtime.block_on(watching)?)
+impl Trace<'_> {
+    /// Writes what `render` makes of each window; it is told which one is the first. Texts are kept
+    /// apart by an empty line.
+    fn run(self, render: impl Fn(&Window, &Scene, bool) -> String) -> Result<(), Failure> {
+        let args = self.args;
+        let source = Source::open(
+            &args.source,
+            &args.agents,
+            self.need,
+            self.global,
+            self.options,
+        )?;
+        let schedule = args.times.schedule();
+        announce(self.what, &source, schedule, self.stdout);
+        let mut is_first = true;
+        let report = |window: &Window, scene: &Scene| {
+            let is_first = std::mem::take(&mut is_first);
+            let is_apart = !is_first && args.format.chosen() == Format::Text;
+            let between = if is_apart { "\n" } else { "" };
+            output::write(&format!("{between}{}", render(window, scene, is_first)))
+        };
+        source.run(schedule, |_, _| Ok(true), report)
+    }
 }
 
 /// The window's agents that the patterns select and that did anything, one row each.
@@ -194,7 +140,10 @@ fn agent_rows(window: &Window, patterns: &[AgentPattern]) -> Vec<Row> {
 }
 
 /// A trace that reports at its end is silent until then: says that it runs, to who looks on.
-fn announce(what: &str, schedule: Schedule, stdout: Stdout) {
+fn announce(what: &str, source: &Source, schedule: Schedule, stdout: Stdout) {
+    if source.origin() == Origin::Recording {
+        return;
+    }
     if schedule.interval.is_some() || !stdout.is_terminal || !io::stderr().is_terminal() {
         return;
     }

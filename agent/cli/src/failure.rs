@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use hostler_daemon::WatchError;
+use hostler_daemon::{ReplayError, WatchError, recording::RecordingError};
 use hostler_observe::ObserveError;
 
 /// Why a command failed.
@@ -19,6 +19,25 @@ pub(crate) enum Failure {
     /// The host does not allow it.
     #[error(transparent)]
     Observe(#[from] ObserveError),
+    /// A recording can't be written, or not be read to its end.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A recording does not hold what is to be reported.
+    #[error("{recording} does not hold {what}")]
+    NotRecorded {
+        /// The recording.
+        recording: String,
+        /// What it does not hold.
+        what: &'static str,
+        /// The option of `hostler record` with which it would.
+        option: &'static str,
+    },
+    /// Nothing was recorded at the time that was asked for.
+    #[error("{recording}: nothing was recorded at that time or later")]
+    TooLate {
+        /// The recording.
+        recording: String,
+    },
     /// Something of the system's failed.
     #[error("{what}: {source}")]
     System {
@@ -35,8 +54,17 @@ impl Failure {
     pub(crate) fn explain(&self) -> ExitCode {
         eprintln!("hostler: {self}");
         let (hint, status) = match self {
-            Self::Usage { hint, .. } => (Some(hint.as_str()), 2),
-            Self::Observe(error) => (Some(error.hint()), 1),
+            Self::Usage { hint, .. } => (Some(hint.clone()), 2),
+            Self::Observe(error) => (Some(error.hint().to_owned()), 1),
+            Self::Recording(error) => (Some(error.hint().to_owned()), 1),
+            Self::NotRecorded { option, .. } => (
+                Some(format!("`hostler record FILE{option}` records that.")),
+                1,
+            ),
+            Self::TooLate { .. } => {
+                let hint = "`hostler replay RECORDING` shows from when to when it was recorded.";
+                (Some(hint.to_owned()), 2)
+            }
             Self::System { .. } => (None, 1),
         };
         if let Some(hint) = hint {
@@ -46,18 +74,25 @@ impl Failure {
     }
 }
 
-impl From<WatchError<io::Error>> for Failure {
-    fn from(error: WatchError<io::Error>) -> Self {
+impl From<ReplayError<Failure>> for Failure {
+    fn from(error: ReplayError<Failure>) -> Self {
+        match error {
+            ReplayError::Recording(error) => Self::Recording(error),
+            ReplayError::Nothing { recording } => Self::TooLate { recording },
+            ReplayError::Follower(failure) => failure,
+        }
+    }
+}
+
+impl From<WatchError<Failure>> for Failure {
+    fn from(error: WatchError<Failure>) -> Self {
         match error {
             WatchError::Observe(error) => Self::Observe(error),
             WatchError::Signals(source) => Self::System {
                 what: "waiting for signals",
                 source,
             },
-            WatchError::Report(source) => Self::System {
-                what: "writing the report",
-                source,
-            },
+            WatchError::Follower(failure) => failure,
         }
     }
 }

@@ -85,6 +85,8 @@ mod tests {
                 "hostler-doctor.1",
                 "hostler-explain.1",
                 "hostler-man.1",
+                "hostler-record.1",
+                "hostler-replay.1",
                 "hostler-trace-all.1",
                 "hostler-trace-faults.1",
                 "hostler-trace-ledger.1",

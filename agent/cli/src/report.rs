@@ -108,8 +108,8 @@ pub(crate) struct AgentLine {
     pub(crate) source: AgentSource,
     /// Threads at this instant.
     pub(crate) threads: u64,
-    /// Processes at this instant.
-    pub(crate) processes: u64,
+    /// Processes at this instant; `None` if they are not known, as in a recording.
+    pub(crate) processes: Option<u64>,
     /// Its index in the kernel maps.
     pub(crate) slot: SlotLease,
     /// The cgroup's path below the cgroup root, or in words what else makes it one agent.
@@ -349,6 +349,19 @@ impl PressureRow {
         });
         lost_us as f64 * 1e3 / (self.polled.length_ns.max(1) as f64)
     }
+}
+
+/// What a recording holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RecordingReport {
+    /// Readings.
+    pub(crate) readings: u64,
+    /// From the first to the last, in ns.
+    pub(crate) length_ns: u64,
+    /// Agents in the last one.
+    pub(crate) agents: usize,
+    /// The file's length, in bytes.
+    pub(crate) bytes: u64,
 }
 
 /// What held one agent up in a window.

@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hostler_decide::{
-    signal::Reading,
-    window::{Window, WindowSum},
-};
+use hostler_decide::{scene::Scene, signal::Reading, window::Window};
 use hostler_observe::{ObserveError, Observer};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -22,26 +19,15 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
 
+use crate::reports::{Next, Reports, Schedule};
+
 /// The longest time between two readings. Shorter than the rest of a slot, so that the last
 /// moments of an agent that has left are always read, however long a report's window is.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
-/// A last window no longer than this, after others, is a leftover of the timers and not worth a
-/// report.
-const LEFTOVER_NS: u64 = 5_000_000;
-
 /// The least time between two readings for the sake of alarms: there are dozens of them, and a host
 /// that is short of CPUs must not be read all the time.
 const QUIET: Duration = Duration::from_millis(500);
-
-/// When to report, and when to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// Time between two reports; one report at the end if not said.
-    pub interval: Option<Duration>,
-    /// Time until the end; until a signal comes if not said.
-    pub duration: Option<Duration>,
-}
 
 /// Why watching ended early.
 #[derive(Debug, thiserror::Error)]
@@ -52,71 +38,51 @@ pub enum WatchError<E> {
     /// Signals can't be waited for.
     #[error("waiting for signals failed: {0}")]
     Signals(std::io::Error),
-    /// The report could not be delivered.
-    #[error("the report could not be written: {0}")]
-    Report(E),
+    /// Whoever looks on failed.
+    #[error(transparent)]
+    Follower(E),
 }
 
 /// All that can happen while watching.
 enum Event {
     Tick,
-    Report,
     End,
 }
 
-/// Watches until the schedule's end, Ctrl-C or SIGTERM, and hands each window to `report`, the
-/// last of them at the end even if it is not full. `report` says with `Ok(false)` that it wants
-/// no more.
+/// Watches until the schedule's end, Ctrl-C or SIGTERM. Hands each reading to `look`, and each window
+/// to `report`, the last of them at the end even if it is not full; a window comes after the reading
+/// that ends it. Both say with `Ok(false)` that they want no more.
 pub async fn watch<E>(
     observer: &mut Observer,
     schedule: Schedule,
-    report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
+    look: impl FnMut(&Reading, &Scene) -> Result<bool, E>,
+    report: impl FnMut(&Window, &Scene) -> Result<bool, E>,
 ) -> Result<(), WatchError<E>> {
-    watch_closely(observer, schedule, |_, _| Ok(true), report).await
-}
-
-/// As [`watch`], and hands each reading to `look`, which says likewise that it wants no more. A
-/// window that ends with a reading comes after it.
-pub async fn watch_closely<E>(
-    observer: &mut Observer,
-    schedule: Schedule,
-    mut look: impl FnMut(&Reading, &Observer) -> Result<bool, E>,
-    mut report: impl FnMut(&Window, &Observer) -> Result<bool, E>,
-) -> Result<(), WatchError<E>> {
-    let mut timers = Timers::start(schedule, observer.alarms()).map_err(WatchError::Signals)?;
+    let began = Instant::now()
+        .checked_sub(observer.since_beginning())
+        .unwrap_or_else(Instant::now);
+    let mut timers =
+        Timers::start(began, schedule, observer.alarms()).map_err(WatchError::Signals)?;
     // From here on a signal brings a report.
     tracing::info!("measuring");
-    let mut any_reported = false;
-    let mut sum = WindowSum::new(observer.beginning().clone());
+    let beginning = observer.beginning().clone();
+    let mut reports = Reports::begin(observer.facts(), beginning, schedule, look, report);
     loop {
         let event = timers.next().await;
-        match observer.read() {
-            Ok(reading) => sum.add(reading),
+        let reading = match observer.read() {
+            Ok(reading) => reading,
             Err(error) => {
                 // What was gathered until now is not lost with what could not be read.
-                report(&sum.take(), observer).map_err(WatchError::Report)?;
+                reports.end().map_err(WatchError::Follower)?;
                 return Err(error.into());
             }
-        }
-        if !look(sum.last(), observer).map_err(WatchError::Report)? {
+        };
+        let next = match event {
+            Event::Tick => reports.take(reading),
+            Event::End => reports.end_with(reading).map(|()| Next::Nothing),
+        };
+        if next.map_err(WatchError::Follower)? == Next::Nothing {
             return Ok(());
-        }
-        match event {
-            Event::Tick => {}
-            Event::Report => {
-                timers.ticks.reset();
-                any_reported = true;
-                if !report(&sum.take(), observer).map_err(WatchError::Report)? {
-                    return Ok(());
-                }
-            }
-            Event::End => {
-                let rest = sum.take();
-                if !any_reported || rest.length_ns() > LEFTOVER_NS {
-                    report(&rest, observer).map_err(WatchError::Report)?;
-                }
-                return Ok(());
-            }
         }
     }
 }
@@ -134,27 +100,27 @@ struct Timers {
 }
 
 impl Timers {
-    fn start(schedule: Schedule, alarms: Option<OwnedFd>) -> std::io::Result<Self> {
+    /// Times are those of the grid that begins with the first reading.
+    fn start(began: Instant, schedule: Schedule, alarms: Option<OwnedFd>) -> std::io::Result<Self> {
         // Before whatever else takes signals: one that comes in between would be lost.
         let (interrupt, terminate) = (
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         );
         end_at_second_signal()?;
-        let now = Instant::now();
         let every = |period: Duration| {
-            let mut interval = interval_at(now + period, period);
-            // After a stop (a suspended machine, a debugger) one window covers it all.
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut interval = interval_at(began + period, period);
+            // After a stop (a suspended machine, a debugger) one reading covers it all.
+            interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
             interval
         };
         let interval = schedule.interval.unwrap_or(LONGEST_TICK);
         Ok(Self {
             ticks: every(interval.min(LONGEST_TICK)),
             reports: schedule.interval.map(every),
-            end: schedule.duration.map(|duration| now + duration),
+            end: schedule.duration.map(|duration| began + duration),
             alarms: alarms.map(readable).transpose()?,
-            quiet_until: now,
+            quiet_until: began,
             interrupt,
             terminate,
         })
@@ -172,12 +138,15 @@ impl Timers {
         } = self;
         tokio::select! {
             // In this order: an end that is due is not put off by a tick that is due as well, and
-            // a report covers the tick.
+            // the reading of a report covers the tick.
             biased;
             _ = interrupt.recv() => Event::End,
             _ = terminate.recv() => Event::End,
             () = reach(*end) => Event::End,
-            () = due(reports.as_mut()) => Event::Report,
+            () = due(reports.as_mut()) => {
+                ticks.reset();
+                Event::Tick
+            }
             _ = ticks.tick() => Event::Tick,
             () = told(alarms.as_ref(), *quiet_until) => {
                 *quiet_until = Instant::now() + QUIET;

@@ -7,7 +7,7 @@
 //! [`signal`] is what `observe` reads, [`window`] what happened between two readings, and
 //! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
 //! [`peers`] who sockets talk to, [`polled`] what is read of cgroups from time to time ([`pressure`],
-//! [`reclaim`]), and [`host`] the host as a whole.
+//! [`reclaim`]), and [`host`] the host as a whole. [`scene`] is what is known of a host beside that.
 //! [`pairs`] keeps room for who made whom wait. [`identity`] says which process belongs to which
 //! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
@@ -23,5 +23,6 @@ pub mod peers;
 pub mod polled;
 pub mod pressure;
 pub mod reclaim;
+pub mod scene;
 pub mod signal;
 pub mod window;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use hostler_common::peer::PeerKey;
+use hostler_common::peer::{PeerKey, class};
 
 use crate::durations::{BucketReadings, Durations};
 
@@ -165,6 +165,19 @@ impl PeerWindow {
         let round_trips = self.round_trip.total();
         (round_trips > 0).then(|| self.counts.rtt_us as f64 / round_trips as f64)
     }
+}
+
+/// Names of peers that are not the user's.
+pub const CLASS_NAMES: [&str; 5] = ["nobody", "loopback", "host", "lan", "wan"];
+
+/// What a class of peers is called, where the user has named `named`.
+pub fn class_name(class: u32, named: &[String]) -> &str {
+    let of_user = || {
+        let index = class.checked_sub(class::FIRST_NAMED)?;
+        named.get(index as usize).map(String::as_str)
+    };
+    let own = CLASS_NAMES.get(class as usize).copied();
+    own.or_else(of_user).unwrap_or("unknown")
 }
 
 /// What agents and peers had to do with each other between two readings; who did nothing is left

@@ -31,6 +31,8 @@ pub struct Agent {
     pub kind: Kind,
     /// What makes it one agent.
     pub source: AgentSource,
+    /// Its cgroup's path below the root of its hierarchy, or what else makes it one agent, in words.
+    pub place: Arc<str>,
 }
 
 /// What makes processes one agent.

@@ -130,6 +130,7 @@ impl Window {
             group: DEPARTED.into(),
             kind: Kind::System,
             source: AgentSource::Other,
+            place: DEPARTED.into(),
         });
         let sum = self
             .agents
@@ -252,6 +253,7 @@ mod tests {
             group: "/".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
+            place: "/".into(),
         })
     }
 

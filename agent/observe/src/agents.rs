@@ -20,8 +20,6 @@ use crate::programs::ProgramKey;
 pub struct AgentPlace {
     /// The agent.
     pub agent: Agent,
-    /// Its cgroup's path, or in words what makes it one agent.
-    pub place: String,
     /// Threads that it has now.
     pub threads: u32,
     /// Processes that it has now.
@@ -93,9 +91,9 @@ impl Directory {
             entries: BTreeMap::new(),
             leases: BTreeMap::new(),
         };
-        for (slot, name, source) in [
-            (OTHER, "[other]", AgentSource::Other),
-            (KERNEL, "[kernel]", AgentSource::Kernel),
+        for (slot, name, source, place) in [
+            (OTHER, "[other]", AgentSource::Other, "not attributed"),
+            (KERNEL, "[kernel]", AgentSource::Kernel, "kernel threads"),
         ] {
             let id = SlotLease {
                 slot,
@@ -108,6 +106,7 @@ impl Directory {
                     group: name.into(),
                     kind: Kind::System,
                     source,
+                    place: place.into(),
                 },
                 Origin::Slot(slot),
                 "",
@@ -172,12 +171,6 @@ impl Directory {
         self.entries.get(lease).map(|entry| &*entry.path)
     }
 
-    /// The name of whoever holds a slot.
-    pub(crate) fn name_of_slot(&self, slot: u32) -> Option<&str> {
-        let lease = self.lease_of_slot(slot)?;
-        self.entries.get(&lease).map(|entry| &*entry.agent.name)
-    }
-
     /// Removes whoever holds a slot.
     pub(crate) fn remove(&mut self, slot: u32) {
         while let Some(lease) = self.lease_of_slot(slot) {
@@ -222,6 +215,7 @@ mod tests {
             group: "/".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
+            place: "/".into(),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use hostler_decide::scene::Availability;
+
 use crate::{
-    OptionalProbes, ProbeClock, ThreadSource, alarms::MAX_ALARMS, observer::Observer, preflight,
-    topology,
+    ProbeClock, ThreadSource, alarms::MAX_ALARMS, observer::Observer, preflight, topology,
 };
 
 /// The first kernel on which sockets that are open can be asked to tell of their round trips.
@@ -275,15 +276,15 @@ fn block_io_source(is_available: bool) -> SignalSource {
 
 /// A signal of programs that not every kernel allows.
 fn of_optional(
-    probes: &OptionalProbes,
+    probes: &Availability,
     signal: &'static str,
     source: &str,
     note: &str,
 ) -> SignalSource {
     let (in_use, better, note) = match probes {
-        OptionalProbes::Loaded => (Some(source.to_owned()), Vec::new(), note),
-        OptionalProbes::Unwanted => (None, Vec::new(), "not asked for"),
-        OptionalProbes::Refused(reason) => (None, vec![(source.to_owned(), reason.clone())], ""),
+        Availability::Measured => (Some(source.to_owned()), Vec::new(), note),
+        Availability::Unwanted => (None, Vec::new(), "not asked for"),
+        Availability::Refused(reason) => (None, vec![(source.to_owned(), reason.clone())], ""),
     };
     SignalSource {
         signal,

@@ -33,13 +33,13 @@ mod topology;
 mod verifier;
 
 pub use agents::AgentPlace;
+pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, blind_spots, host_facts};
 pub use error::ObserveError;
-pub use observer::{CpuView, LONG_WAIT_NS, Observer, Options};
+pub use observer::{LONG_WAIT_NS, Observer, Options};
 pub use offsets::Available;
 pub use preflight::{host_name, release as kernel_release};
-pub use probes::OptionalProbes;
 pub use run_queue_clock::ProbeClock;
 pub use snapshot::ThreadSource;
 pub use sockets::networks::{MOST_NAMED_PEERS, NamedPeer, Network};

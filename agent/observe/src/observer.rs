@@ -20,21 +20,18 @@ use std::{
 };
 
 use hostler_common::{
-    ledger::MAX_THREADS,
-    pair::PairKey,
-    run_queue::cpu_view,
-    slot::{KERNEL, SlotLease},
-    wait_event::WaitEvent,
+    ledger::MAX_THREADS, pair::PairKey, run_queue::cpu_view, slot::SlotLease, wait_event::WaitEvent,
 };
 use hostler_decide::{
     identity::Rules,
+    scene::{Availability, CpuView, HostFacts, Signals},
     signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
 };
 
 use self::{claims::ClaimsSeen, polls::Polls, sockets::Sockets};
 use crate::{
-    AgentPlace, Available, ObserveError, OptionalProbes, ProbeClock, ThreadSource,
-    agents::{Directory, Entry, Origin},
+    AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
+    agents::Directory,
     cgroups::Hierarchy,
     claims::{Claim, Claims},
     clock::now_ns,
@@ -46,19 +43,8 @@ use crate::{
     slots::SlotBook,
     snapshot::Snapshot,
     sockets::networks::NamedPeer,
+    topology::{nodes_of_cpus, online_cpus},
 };
-
-/// What is counted per CPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CpuView {
-    /// Nothing.
-    #[default]
-    Off,
-    /// All threads.
-    All,
-    /// The threads of agents that [`Options::select`] accepts.
-    Selected,
-}
 
 /// How to observe.
 #[expect(
@@ -271,7 +257,6 @@ impl Observer {
             let (threads, processes) = threads.get(&entry.agent.id)?;
             Some(AgentPlace {
                 agent: (*entry.agent).clone(),
-                place: place(entry),
                 threads: *threads,
                 processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
             })
@@ -300,13 +285,13 @@ impl Observer {
     }
 
     /// Whether it is measured how long page faults take, and if not, why not.
-    pub fn fault_latency(&self) -> &OptionalProbes {
+    pub fn fault_latency(&self) -> &Availability {
         self.probes.fault_latency()
     }
 
     /// Begins to measure how long page faults take, if that is wanted and allowed.
     fn start_fault_latency(&mut self) {
-        if *self.probes.fault_latency() != OptionalProbes::Loaded {
+        if *self.probes.fault_latency() != Availability::Measured {
             return;
         }
         if let Err(error) = self.probes.attach_faults() {
@@ -314,19 +299,32 @@ impl Observer {
         }
     }
 
-    /// How many agents are known.
-    pub fn known_agents(&self) -> usize {
-        self.directory.len()
+    /// What stays as it is while this host is watched.
+    pub fn facts(&self) -> HostFacts {
+        let available = self.probes.available();
+        let options = &self.options;
+        HostFacts {
+            host: preflight::host_name(),
+            kernel: preflight::release(),
+            online_cpus: online_cpus(),
+            nodes_of_cpus: nodes_of_cpus(),
+            named_peers: options.peers.iter().map(|peer| peer.name.clone()).collect(),
+            signals: Signals {
+                block_io: available.block_io,
+                oom_kills: available.oom_kills,
+                pressure: options.pressure,
+                wait_events: options.wait_events,
+                fault_latency: self.probes.fault_latency().clone(),
+                sockets: self.probes.sockets().clone(),
+                cpus: options.cpu_view,
+                long_wait_ns: options.pairs.then_some(options.long_wait_ns),
+            },
+        }
     }
 
-    /// The name of who holds a slot, or held it last; `None` for what is no slot.
-    pub fn name_of_slot(&self, slot: u32) -> Option<&str> {
-        self.directory.name_of_slot(slot)
-    }
-
-    /// The names of all known agents.
-    pub fn agent_names(&self) -> impl Iterator<Item = &str> {
-        self.directory.entries().map(|entry| &*entry.agent.name)
+    /// The time since the reading with which measuring began.
+    pub fn since_beginning(&self) -> Duration {
+        Duration::from_nanos(now_ns().saturating_sub(self.beginning.at_ns))
     }
 
     /// How long loading, attaching and finding everybody took.
@@ -367,23 +365,5 @@ impl Observer {
             CpuView::Off => Vec::new(),
             CpuView::All | CpuView::Selected => reading::cpus(&self.probes),
         }
-    }
-}
-
-fn place(entry: &Entry) -> String {
-    match &entry.origin {
-        Origin::Cgroup(_) => format!("/{}", entry.path),
-        Origin::Program(key) if key.session == 0 => {
-            format!("{} in the root cgroup, no session", key.program)
-        }
-        Origin::Program(key) => {
-            format!(
-                "{} in the root cgroup, session {}",
-                key.program, key.session
-            )
-        }
-        Origin::Rule(key) => format!("rule's group {}", key.group),
-        Origin::Slot(KERNEL) => "kernel threads".to_owned(),
-        Origin::Slot(_) => "not attributed".to_owned(),
     }
 }

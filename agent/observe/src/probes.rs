@@ -28,6 +28,7 @@ use hostler_common::{
     slot::{RECORDS, SLOTS, SlotState},
     wait_event::{PERIOD_NS, WAITS_A_PERIOD, WaitEvent},
 };
+use hostler_decide::scene::Availability;
 
 use crate::{
     Available, ObserveError,
@@ -108,17 +109,6 @@ impl Settings {
     }
 }
 
-/// Whether programs run that not every kernel allows, and not everybody asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OptionalProbes {
-    /// Nobody asks.
-    Unwanted,
-    /// They do.
-    Loaded,
-    /// This kernel does not allow it: why.
-    Refused(String),
-}
-
 /// Loaded programs and their maps. Dropping it detaches and frees everything.
 pub(crate) struct Probes {
     agents: Mapped<AgentRecord>,
@@ -128,9 +118,9 @@ pub(crate) struct Probes {
     changes: Mapped<ProcessChanges>,
     peers: Mapped<PeerRecord>,
     peer_pool: Mapped<PeerPool>,
-    sockets: OptionalProbes,
+    sockets: Availability,
     fault_latencies: Mapped<FaultLatencies>,
-    fault_latency: OptionalProbes,
+    fault_latency: Availability,
     events: RingBuf<MapData>,
     waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -205,13 +195,13 @@ impl Probes {
             changes: Mapped::new("CHANGES", descriptor(&ebpf, "CHANGES")?, 1)?,
             peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, peers)?,
             peer_pool: Mapped::new("PEER_POOL", descriptor(&ebpf, "PEER_POOL")?, 1)?,
-            sockets: OptionalProbes::Unwanted,
+            sockets: Availability::Unwanted,
             fault_latencies: Mapped::new(
                 "FAULT_LATENCIES",
                 descriptor(&ebpf, "FAULT_LATENCIES")?,
                 latencies,
             )?,
-            fault_latency: OptionalProbes::Unwanted,
+            fault_latency: Availability::Unwanted,
             events,
             waits,
             warnings: EbpfLogger::init(&mut ebpf)
@@ -227,51 +217,51 @@ impl Probes {
         }
         if settings.fault_latency {
             probes.fault_latency = match probes.load_faults(&btf) {
-                Ok(()) => OptionalProbes::Loaded,
-                Err(error) => OptionalProbes::Refused(error.to_string()),
+                Ok(()) => Availability::Measured,
+                Err(error) => Availability::Refused(error.to_string()),
             };
         }
         Ok(probes)
     }
 
     /// Loads what follows sockets. A kernel that refuses it still has all else.
-    fn sockets_of(&mut self, btf: &Btf) -> OptionalProbes {
+    fn sockets_of(&mut self, btf: &Btf) -> Availability {
         if !self.available.sockets {
             let reason = "this kernel's sockets lack a field that is read".to_owned();
-            return OptionalProbes::Refused(reason);
+            return Availability::Refused(reason);
         }
         if let Some(capability) = preflight::lacks_for_sockets() {
-            return OptionalProbes::Refused(format!("Hostler lacks {capability}"));
+            return Availability::Refused(format!("Hostler lacks {capability}"));
         }
         match self.load_sockets(btf) {
-            Ok(()) => OptionalProbes::Loaded,
-            Err(error) => OptionalProbes::Refused(error.to_string()),
+            Ok(()) => Availability::Measured,
+            Err(error) => Availability::Refused(error.to_string()),
         }
     }
 
     /// Whether sockets are followed.
-    pub(crate) fn sockets(&self) -> &OptionalProbes {
+    pub(crate) fn sockets(&self) -> &Availability {
         &self.sockets
     }
 
     /// Says why sockets are not followed after all.
     pub(crate) fn give_sockets_up(&mut self, reason: String) {
-        self.sockets = OptionalProbes::Refused(reason);
+        self.sockets = Availability::Refused(reason);
     }
 
     /// Whether it is measured how long faults take.
-    pub(crate) fn fault_latency(&self) -> &OptionalProbes {
+    pub(crate) fn fault_latency(&self) -> &Availability {
         &self.fault_latency
     }
 
     /// Says why it is not measured after all.
     pub(crate) fn give_fault_latency_up(&mut self, reason: String) {
-        self.fault_latency = OptionalProbes::Refused(reason);
+        self.fault_latency = Availability::Refused(reason);
     }
 
     /// How long faults took, by slot; `None` where that is not measured.
     pub(crate) fn fault_latencies(&self, slot: u32) -> Option<&FaultLatencies> {
-        if self.fault_latency != OptionalProbes::Loaded {
+        if self.fault_latency != Availability::Measured {
             return None;
         }
         self.fault_latencies.records().get(slot as usize)

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{agent_pattern::AgentPattern, options::parse_long, time_span::parse_duration};
+use super::{
+    agent_pattern::AgentPattern, options::parse_long, source::SourceArgs, time_span::parse_duration,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   hostler explain agents/coder                  watch it for 5 s, then explain
   hostler explain '*coder*' --duration 30s      a pattern that fits one agent
-  hostler explain ssh.service --json | jq .reasons";
+  hostler explain ssh.service --json | jq .reasons
+  hostler explain agents/coder --from load.rec --at +90s";
 
 pub(super) const EXPLAIN_HELP: &str = "\
 Say where an agent's time went, and what held it up
@@ -37,10 +40,20 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
           default_value = "5s")]
     pub(crate) duration: Duration,
-    /// The shortest wait that is laid to somebody
-    #[arg(long, value_name = "TIME", value_parser = parse_long, default_value = "1ms")]
-    pub(crate) long: Duration,
+    /// The shortest wait that is laid to somebody; if not given, 1ms
+    #[arg(long, value_name = "TIME", value_parser = parse_long)]
+    pub(crate) long: Option<Duration>,
     /// Write one JSON object on one line instead of text
     #[arg(long)]
     pub(crate) json: bool,
+    /// Where it comes from.
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+impl ExplainArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        self.source
+            .contradiction(&[("--long", self.long.is_some())])
+    }
 }

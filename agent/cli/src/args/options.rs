@@ -9,6 +9,7 @@ use hostler_observe::{MOST_NAMED_PEERS, NamedPeer};
 
 use super::{
     agent_pattern::AgentPattern,
+    source::{PartArgs, SourceArgs},
     time_span::{parse_duration, parse_interval},
 };
 
@@ -17,7 +18,8 @@ Examples:
   hostler trace runq                       until Ctrl-C, then one report
   hostler trace runq --duration 10s --agent '*mcp*'
   hostler trace runq --interval 1s --json  one JSON object each second
-  hostler trace runq --group-by node       by NUMA node instead of by agent";
+  hostler trace runq --group-by node       by NUMA node instead of by agent
+  hostler trace runq --from load.rec       of a recording";
 
 const LEDGER_EXAMPLES: &str = "\
 Examples:
@@ -57,14 +59,15 @@ const AGENTS_EXAMPLES: &str = "\
 Examples:
   hostler agents                            all agents, the largest first
   hostler agents --rule 'mcp=cmdline:mcp-server-(\\w+),agent:{1}'
-  hostler agents --agent 'kubepods*' --csv  some of them, for a spreadsheet";
+  hostler agents --agent 'kubepods*' --csv  some of them, for a spreadsheet
+  hostler agents --from load.rec --at +90s  those that were there then";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   hostler doctor                    readable
   hostler doctor --json | jq .maps  kernel memory, for a program";
 
-const AGENT_LONG_HELP: &str = "\
+pub(super) const AGENT_LONG_HELP: &str = "\
 Only agents whose name matches the pattern; may be given several times
 
 The pattern must match the whole name or its last path component. `*` stands for any characters, \
@@ -202,10 +205,9 @@ pub(crate) struct RunqArgs {
     /// Say who made whom wait, for waits of at least --long
     #[arg(long, value_enum, value_name = "CAUSE", conflicts_with_all = ["group_by", "csv"])]
     pub(crate) by: Option<By>,
-    /// The shortest wait that --by counts
-    #[arg(long, value_name = "TIME", value_parser = parse_long, default_value = "1ms",
-          requires = "by")]
-    pub(crate) long: Duration,
+    /// The shortest wait that --by counts; if not given, 1ms
+    #[arg(long, value_name = "TIME", value_parser = parse_long, requires = "by")]
+    pub(crate) long: Option<Duration>,
     /// Show each of these waits as well, as far as they come at no more than 200 a second and CPU
     #[arg(long, requires = "by")]
     pub(crate) events: bool,
@@ -215,6 +217,9 @@ pub(crate) struct RunqArgs {
     /// How the report is written.
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+    /// Where it comes from.
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// Report the N that waited longest; if not given, 20 in text, all in JSON and CSV
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) top: Option<usize>,
@@ -245,6 +250,16 @@ pub(crate) struct TraceArgs {
     /// How the report is written.
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+    /// Where it comes from.
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+impl TraceArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let times = self.times.contradiction();
+        times.or_else(|| self.source.contradiction(&[]))
+    }
 }
 
 /// What the faults are.
@@ -385,6 +400,14 @@ pub(crate) struct LedgerArgs {
 }
 
 impl RunqArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let times = self.times.contradiction();
+        times.or_else(|| {
+            self.source
+                .contradiction(&[("--long", self.long.is_some())])
+        })
+    }
+
     /// How many histograms to draw: those asked for; else all if agents were asked for; else 5.
     pub(crate) fn histograms_to_draw(&self) -> usize {
         let unless_given = if self.agents.is_empty() {
@@ -427,6 +450,27 @@ pub(crate) struct AgentsArgs {
     /// How the list is written.
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+    /// List the agents of a recording instead of those of this host
+    #[arg(long, value_name = "RECORDING", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+    /// Of which time.
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+}
+
+impl AgentsArgs {
+    pub(super) fn contradiction(&self) -> Option<String> {
+        self.source().contradiction(&[])
+    }
+
+    /// Where the agents are.
+    pub(crate) fn source(&self) -> SourceArgs {
+        SourceArgs {
+            from: self.from.clone(),
+            part: self.part.clone(),
+            record: None,
+        }
+    }
 }
 
 /// How the diagnosis is written.
@@ -514,7 +558,10 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-fn interval_within(interval: Option<Duration>, duration: Option<Duration>) -> Option<String> {
+pub(super) fn interval_within(
+    interval: Option<Duration>,
+    duration: Option<Duration>,
+) -> Option<String> {
     let (interval, duration) = (interval?, duration?);
     (interval > duration).then(|| {
         format!(

@@ -1,8 +1,9 @@
 //! `hostler agents`: who is there.
 
+use hostler_decide::signal::{Agent, AgentReading};
 use hostler_observe::{AgentPlace, Options};
 
-use super::observe;
+use super::{Need, Source};
 use crate::{
     args::{AgentsArgs, Format, GlobalArgs, selects},
     failure::Failure,
@@ -12,12 +13,16 @@ use crate::{
 };
 
 pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, Options::default())?;
-    let lines: Vec<AgentLine> = observer
-        .agents()?
+    let mut source = Source::open(
+        &args.source(),
+        &args.agents,
+        Need::Nothing,
+        global,
+        Options::default(),
+    )?;
+    let lines: Vec<AgentLine> = lines_of(&mut source)?
         .into_iter()
-        .filter(|place| selects(&args.agents, &place.agent.name))
-        .map(line)
+        .filter(|line| selects(&args.agents, &line.name))
         .collect();
     output::write_only(&match args.format.chosen() {
         Format::Text => agents_text(&lines, stdout.size().0, stdout.color),
@@ -26,15 +31,38 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     })
 }
 
-pub(super) fn line(place: AgentPlace) -> AgentLine {
+/// Who is there: on a host now, in a recording where it begins.
+pub(super) fn lines_of(source: &mut Source) -> Result<Vec<AgentLine>, Failure> {
+    Ok(match source {
+        Source::Host(observer, _) => observer.agents()?.iter().map(of_host).collect(),
+        Source::Recording(replay) => {
+            let agents = &replay.beginning().reading.agents;
+            let with_threads = agents.iter().filter(|agent| agent.thread_count() > 0);
+            with_threads.map(|agent| recorded(agent)).collect()
+        }
+    })
+}
+
+fn of_host(place: &AgentPlace) -> AgentLine {
     AgentLine {
-        name: place.agent.name.to_string(),
-        group: place.agent.group.to_string(),
-        kind: place.agent.kind,
-        source: place.agent.source,
-        threads: place.threads.into(),
-        processes: place.processes.into(),
-        slot: place.agent.id,
-        place: place.place,
+        processes: Some(place.processes.into()),
+        ..line(&place.agent, place.threads.into())
+    }
+}
+
+fn recorded(reading: &AgentReading) -> AgentLine {
+    line(&reading.agent, reading.thread_count())
+}
+
+fn line(agent: &Agent, threads: u64) -> AgentLine {
+    AgentLine {
+        name: agent.name.to_string(),
+        group: agent.group.to_string(),
+        kind: agent.kind,
+        source: agent.source,
+        threads,
+        processes: None,
+        slot: agent.id,
+        place: agent.place.to_string(),
     }
 }

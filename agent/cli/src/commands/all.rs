@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use hostler_common::slot::SlotLease;
-use hostler_decide::window::Window;
-use hostler_observe::{Observer, Options};
+use hostler_decide::{scene::Scene, window::Window};
+use hostler_observe::Options;
 
-use super::{any_host, trace_with};
+use super::{Need, Trace};
 use crate::{
     args::{AllArgs, Format, GlobalArgs, selects},
     failure::Failure,
@@ -24,8 +24,8 @@ pub(crate) fn run(args: &AllArgs, global: &GlobalArgs, stdout: Stdout) -> Result
         select: Box::new(move |name| selects(&patterns, name)),
         ..Options::default()
     };
-    let render = |window: &Window, observer: &Observer, is_first| {
-        let report = report(args, window, observer);
+    let render = |window: &Window, scene: &Scene, is_first| {
+        let report = report(args, window, scene);
         match args.trace.format.chosen() {
             Format::Json => all_json(&report),
             Format::Csv => all_csv(&report, is_first),
@@ -33,23 +33,23 @@ pub(crate) fn run(args: &AllArgs, global: &GlobalArgs, stdout: Stdout) -> Result
         }
     };
     // A kernel that refuses one signal still has the others; `doctor` says which and why.
-    trace_with(
-        &args.trace,
+    Trace {
+        args: &args.trace,
         global,
-        "all signals",
         stdout,
+        what: "all signals",
+        need: Need::Nothing,
         options,
-        any_host,
-        render,
-    )
+    }
+    .run(render)
 }
 
-fn report(args: &AllArgs, window: &Window, observer: &Observer) -> AllReport {
+fn report(args: &AllArgs, window: &Window, scene: &Scene) -> AllReport {
     let mut peers: BTreeMap<SlotLease, Vec<RttRow>> = BTreeMap::new();
     for (key, peer) in &window.peers {
         peers.entry(key.agent).or_default().push(RttRow {
             agent: String::new(),
-            peer: observer.peer_name(key.peer).to_owned(),
+            peer: scene.peer_name(key.peer).to_owned(),
             window: peer.clone(),
         });
     }

@@ -7,7 +7,7 @@ use hostler_observe::{
     host_facts,
 };
 
-use super::observe;
+use super::source::observe;
 use crate::{
     args::{DoctorArgs, GlobalArgs},
     failure::Failure,
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         pressure: true,
         ..Options::default()
     };
-    let mut observer = observe(&[], global, options)?;
+    let mut observer = observe(global, options)?;
     let mut limits = vec![
         "Agents inside gVisor, Kata or microVMs are seen as the host's threads of their sandbox."
             .to_owned(),

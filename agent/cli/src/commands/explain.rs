@@ -3,12 +3,13 @@
 use hostler_daemon::Schedule;
 use hostler_decide::{
     explain::{Evidence, explain},
-    signal::LossSignal,
+    scene::Scene,
+    signal::{LossSignal, Reading},
     window::Window,
 };
-use hostler_observe::{AgentPlace, Observer, Options, online_cpus};
+use hostler_observe::{LONG_WAIT_NS, Options};
 
-use super::{agents::line, announce, no_match, observe, watch};
+use super::{Need, Origin, Source, agents::lines_of, announce, no_match};
 use crate::{
     args::{AgentPattern, ExplainArgs, GlobalArgs},
     failure::Failure,
@@ -21,25 +22,27 @@ use crate::{
 const MOST_NAMES: usize = 10;
 
 pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
     let pattern = args.agent.clone();
+    let long_ns = args.long.map(|long| long.as_nanos());
     let options = Options {
         pairs: true,
         sockets: true,
         pressure: true,
         select: Box::new(move |name| pattern.matches(name)),
-        long_wait_ns,
+        long_wait_ns: long_ns.map_or(LONG_WAIT_NS, |ns| u64::try_from(ns).unwrap_or(u64::MAX)),
         ..Options::default()
     };
-    let mut observer = observe(&[], global, options)?;
-    let agent = line(the_one(&args.agent, observer.agents()?)?);
+    let mut source = Source::open(&args.source, &[], Need::Causes, global, options)?;
+    let lines = lines_of(&mut source)?;
+    let agent = the_one(&args.agent, lines, source.origin())?;
     let schedule = Schedule {
         interval: None,
         duration: Some(args.duration),
     };
-    announce(&printable(&agent.name), schedule, stdout);
-    watch(&mut observer, schedule, |window, observer| {
-        let report = report(&agent, long_wait_ns, window, observer);
+    announce(&printable(&agent.name), &source, schedule, stdout);
+    let look = |_: &Reading, _: &Scene| Ok(true);
+    source.run(schedule, look, |window, scene| {
+        let report = report(&agent, window, scene);
         let (columns, rows) = stdout.size();
         let screen = Screen {
             columns,
@@ -54,19 +57,16 @@ pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Re
     })
 }
 
-fn report(
-    agent: &AgentLine,
-    long_wait_ns: u64,
-    window: &Window,
-    observer: &Observer,
-) -> ExplainReport {
-    let name_of = |slot| observer.name_of_slot(slot);
-    let evidence = Evidence::of(window, agent.slot, long_wait_ns, online_cpus(), name_of);
+fn report(agent: &AgentLine, window: &Window, scene: &Scene) -> ExplainReport {
+    let name_of = |slot| scene.name_of_slot(slot);
+    let long_wait_ns = scene.facts.signals.long_wait_ns.unwrap_or(LONG_WAIT_NS);
+    let cpus = scene.facts.online_cpus;
+    let evidence = Evidence::of(window, agent.slot, long_wait_ns, cpus, name_of);
     ExplainReport {
         from_ns: window.from_ns,
         to_ns: window.to_ns,
         agent: agent.clone(),
-        peers: peers_of(agent, window, observer),
+        peers: peers_of(agent, window, scene),
         explanation: explain(&evidence),
         evidence,
         losses: LossSignal {
@@ -79,7 +79,7 @@ fn report(
 }
 
 /// Whom the agent talked to; with whom it spent most time in round trips comes first.
-fn peers_of(agent: &AgentLine, window: &Window, observer: &Observer) -> Vec<RttRow> {
+fn peers_of(agent: &AgentLine, window: &Window, scene: &Scene) -> Vec<RttRow> {
     let own = window
         .peers
         .iter()
@@ -87,7 +87,7 @@ fn peers_of(agent: &AgentLine, window: &Window, observer: &Observer) -> Vec<RttR
     let mut rows: Vec<RttRow> = own
         .map(|(key, peer)| RttRow {
             agent: String::new(),
-            peer: observer.peer_name(key.peer).to_owned(),
+            peer: scene.peer_name(key.peer).to_owned(),
             window: peer.clone(),
         })
         .collect();
@@ -97,26 +97,29 @@ fn peers_of(agent: &AgentLine, window: &Window, observer: &Observer) -> Vec<RttR
 
 /// The only agent that the pattern matches. One whose whole name it is goes before others, which
 /// could not be told from it else.
-fn the_one(pattern: &AgentPattern, places: Vec<AgentPlace>) -> Result<AgentPlace, Failure> {
-    let mut matching: Vec<AgentPlace> = places
-        .into_iter()
-        .filter(|place| pattern.matches(&place.agent.name))
-        .collect();
-    if matching
-        .iter()
-        .any(|place| pattern.is_name(&place.agent.name))
-    {
-        matching.retain(|place| pattern.is_name(&place.agent.name));
-    }
+fn the_one(
+    pattern: &AgentPattern,
+    lines: Vec<AgentLine>,
+    origin: Origin,
+) -> Result<AgentLine, Failure> {
+    let mut matching = matching(pattern, lines);
     match matching.len() {
         1 => Ok(matching.swap_remove(0)),
-        0 => Err(no_match(pattern)),
+        0 => Err(no_match(pattern, origin)),
         _ => Err(several(pattern, &matching)),
     }
 }
 
-fn several(pattern: &AgentPattern, matching: &[AgentPlace]) -> Failure {
-    let mut names: Vec<&str> = matching.iter().map(|place| &*place.agent.name).collect();
+fn matching(pattern: &AgentPattern, mut lines: Vec<AgentLine>) -> Vec<AgentLine> {
+    lines.retain(|line| pattern.matches(&line.name));
+    if lines.iter().any(|line| pattern.is_name(&line.name)) {
+        lines.retain(|line| pattern.is_name(&line.name));
+    }
+    lines
+}
+
+fn several(pattern: &AgentPattern, matching: &[AgentLine]) -> Failure {
+    let mut names: Vec<&str> = matching.iter().map(|line| &*line.name).collect();
     names.sort_unstable();
     let mut list: Vec<String> = names
         .iter()
@@ -140,29 +143,25 @@ fn several(pattern: &AgentPattern, matching: &[AgentPlace]) -> Failure {
 #[cfg(test)]
 mod tests {
     use hostler_common::slot::SlotLease;
-    use hostler_decide::{
-        identity::Kind,
-        signal::{Agent, AgentSource},
-    };
+    use hostler_decide::{identity::Kind, signal::AgentSource};
 
     use super::*;
 
     fn chosen(pattern: &str, names: &[&str]) -> Result<String, String> {
-        let place = |name: &&str| AgentPlace {
-            agent: Agent {
-                id: SlotLease::default(),
-                name: (*name).into(),
-                group: "agents".into(),
-                kind: Kind::Agent,
-                source: AgentSource::Cgroup,
-            },
-            place: format!("/{name}"),
+        let line = |name: &&str| AgentLine {
+            name: (*name).to_owned(),
+            group: "agents".to_owned(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
             threads: 1,
-            processes: 1,
+            processes: Some(1),
+            slot: SlotLease::default(),
+            place: format!("/{name}"),
         };
-        let places = names.iter().map(place).collect();
-        the_one(&pattern.parse().expect("a pattern"), places)
-            .map(|place| place.agent.name.to_string())
+        let lines = names.iter().map(line).collect();
+        let pattern = pattern.parse().expect("a pattern");
+        the_one(&pattern, lines, Origin::Host)
+            .map(|line| line.name)
             .map_err(|failure| failure.to_string())
     }
 

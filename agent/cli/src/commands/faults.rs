@@ -1,10 +1,13 @@
 //! `hostler trace faults`: page faults of each agent.
 
 use hostler_common::ledger::state;
-use hostler_decide::window::Window;
-use hostler_observe::{Observer, OptionalProbes, Options};
+use hostler_decide::{
+    scene::{Availability, Scene},
+    window::Window,
+};
+use hostler_observe::Options;
 
-use super::{any_host, trace_with};
+use super::{Need, Trace};
 use crate::{
     args::{FaultsArgs, Format, GlobalArgs, selects},
     failure::Failure,
@@ -18,8 +21,8 @@ pub(crate) fn run(args: &FaultsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         fault_latency: true,
         ..Options::default()
     };
-    let render = |window: &Window, observer: &Observer, is_first| {
-        let report = report(args, window, observer);
+    let render = |window: &Window, scene: &Scene, is_first| {
+        let report = report(args, window, scene);
         let layout = Layout {
             width: stdout.size().0,
             color: stdout.color,
@@ -32,18 +35,18 @@ pub(crate) fn run(args: &FaultsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
             Format::Text => faults_text(&report, layout),
         }
     };
-    trace_with(
-        &args.trace,
+    Trace {
+        args: &args.trace,
         global,
-        "page faults",
         stdout,
+        what: "page faults",
+        need: Need::Nothing,
         options,
-        any_host,
-        render,
-    )
+    }
+    .run(render)
 }
 
-fn report(args: &FaultsArgs, window: &Window, observer: &Observer) -> FaultsReport {
+fn report(args: &FaultsArgs, window: &Window, scene: &Scene) -> FaultsReport {
     let mut rows: Vec<FaultsRow> = window
         .agents
         .values()
@@ -62,9 +65,10 @@ fn report(args: &FaultsArgs, window: &Window, observer: &Observer) -> FaultsRepo
         from_ns: window.from_ns,
         to_ns: window.to_ns,
         rows,
-        latency_refused: match observer.fault_latency() {
-            OptionalProbes::Refused(reason) => Some(reason.clone()),
-            OptionalProbes::Loaded | OptionalProbes::Unwanted => None,
+        latency_refused: match &scene.facts.signals.fault_latency {
+            Availability::Measured => None,
+            Availability::Refused(reason) => Some(reason.clone()),
+            Availability::Unwanted => Some("it was not recorded".to_owned()),
         },
         losses: window.losses,
     }

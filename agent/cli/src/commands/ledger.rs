@@ -1,10 +1,13 @@
 //! `hostler trace ledger`: where the time of each agent's threads went.
 
 use hostler_common::ledger::state;
-use hostler_decide::window::{LedgerWindow, Window};
-use hostler_observe::{Available, Observer};
+use hostler_decide::{
+    scene::{Scene, Signals},
+    window::{LedgerWindow, Window},
+};
+use hostler_observe::Options;
 
-use super::trace;
+use super::{Need, Trace};
 use crate::{
     args::{Format, GlobalArgs, LedgerArgs, selects},
     failure::Failure,
@@ -14,18 +17,26 @@ use crate::{
 };
 
 pub(crate) fn run(args: &LedgerArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let render = |window: &Window, observer: &Observer, is_first| {
-        let report = report(args, window, observer.available());
+    let render = |window: &Window, scene: &Scene, is_first| {
+        let report = report(args, window, &scene.facts.signals);
         match args.trace.format.chosen() {
             Format::Json => ledger_json(&report),
             Format::Csv => ledger_csv(&report, is_first),
             Format::Text => ledger_text(&report, stdout.size().0, args.top, stdout.color),
         }
     };
-    trace(&args.trace, global, "where the time goes", stdout, render)
+    Trace {
+        args: &args.trace,
+        global,
+        stdout,
+        what: "where the time goes",
+        need: Need::Nothing,
+        options: Options::default(),
+    }
+    .run(render)
 }
 
-fn report(args: &LedgerArgs, window: &Window, available: Available) -> LedgerReport {
+fn report(args: &LedgerArgs, window: &Window, signals: &Signals) -> LedgerReport {
     let mut rows: Vec<LedgerRow> = window
         .agents
         .values()
@@ -33,8 +44,8 @@ fn report(args: &LedgerArgs, window: &Window, available: Available) -> LedgerRep
         .map(|(agent, window)| LedgerRow {
             name: agent.name.to_string(),
             ledger: window.ledger,
-            block_io: available.block_io.then_some(window.block_io),
-            oom_kills: available.oom_kills.then_some(window.oom_kills),
+            block_io: signals.block_io.then_some(window.block_io),
+            oom_kills: signals.oom_kills.then_some(window.oom_kills),
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(wanted_ns(&row.ledger)));

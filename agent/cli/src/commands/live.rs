@@ -1,11 +1,14 @@
 //! `hostler`: a table of the agents that waited longest, again and again.
 
-use hostler_daemon::Schedule;
-use hostler_observe::{Observer, Options, host_name, kernel_release};
+use std::io;
 
-use super::{agent_rows, observe, watch};
+use hostler_daemon::Schedule;
+use hostler_decide::{scene::Scene, signal::Reading, window::Window};
+use hostler_observe::Options;
+
+use super::{Need, Source, agent_rows};
 use crate::{
-    args::{GlobalArgs, GroupBy, LiveArgs},
+    args::{AgentPattern, GlobalArgs, GroupBy, LiveArgs, SourceArgs},
     failure::Failure,
     output::{self, Stdout},
     render::{LiveView, Screen, live},
@@ -17,8 +20,9 @@ use crate::{
 const REDRAW: &str = "\x1b[H\x1b[J";
 
 pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, Options::default())?;
-    let (host, kernel) = (host_name(), kernel_release());
+    let this_host = SourceArgs::default();
+    let options = Options::default();
+    let source = Source::open(&this_host, &args.agents, Need::Nothing, global, options)?;
     let duration = if args.once {
         Some(args.interval)
     } else {
@@ -28,35 +32,56 @@ pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         interval: Some(args.interval),
         duration,
     };
-    let mut is_first = true;
-    watch(&mut observer, schedule, |window, observer: &Observer| {
+    let mut views = Views::new(&args.agents, stdout);
+    let look = |_: &Reading, _: &Scene| Ok(true);
+    source.run(schedule, look, |window, scene| views.show(window, scene))
+}
+
+/// Views, each in the place of the one before it.
+pub(super) struct Views<'a> {
+    patterns: &'a [AgentPattern],
+    stdout: Stdout,
+    is_first: bool,
+}
+
+impl<'a> Views<'a> {
+    pub(super) fn new(patterns: &'a [AgentPattern], stdout: Stdout) -> Self {
+        Self {
+            patterns,
+            stdout,
+            is_first: true,
+        }
+    }
+
+    pub(super) fn show(&mut self, window: &Window, scene: &Scene) -> io::Result<bool> {
         let report = RunqReport {
             from_ns: window.from_ns,
             to_ns: window.to_ns,
             group_by: GroupBy::Agent,
-            rows: agent_rows(window, &args.agents),
+            rows: agent_rows(window, self.patterns),
             losses: window.losses,
         };
         let view = LiveView {
-            host: &host,
-            kernel: &kernel,
-            agents: observer.known_agents(),
+            host: &scene.facts.host,
+            kernel: &scene.facts.kernel,
+            agents: scene.known_agents,
             report: &report,
         };
-        let (columns, rows) = stdout.size();
+        let (columns, rows) = self.stdout.size();
         let text = live(
             view,
             Screen {
                 columns,
                 rows,
-                color: stdout.color,
+                color: self.stdout.color,
             },
         );
-        let between = match (stdout.is_terminal, std::mem::take(&mut is_first)) {
+        let is_first = std::mem::take(&mut self.is_first);
+        let between = match (self.stdout.is_terminal, is_first) {
             (true, _) => REDRAW,
             (false, true) => "",
             (false, false) => "\n",
         };
         output::write(&format!("{between}{text}"))
-    })
+    }
 }

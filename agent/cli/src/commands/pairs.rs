@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use hostler_common::pair::relation;
-use hostler_decide::{pairs::Who, signal::Reading, window::Window};
-use hostler_observe::{Observer, Options};
+use hostler_decide::{pairs::Who, scene::Scene, signal::Reading, window::Window};
+use hostler_observe::{LONG_WAIT_NS, Options};
 
-use super::{announce, observe, waits::single_waits, watch_closely};
+use super::{Need, Source, announce, waits::single_waits};
 use crate::{
     args::{Format, GlobalArgs, RunqArgs, selects},
     failure::Failure,
@@ -19,34 +19,41 @@ use crate::{
 const TOP: usize = 20;
 
 pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let long_wait_ns = u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX);
+    let long_ns = args.long.map(|long| long.as_nanos());
     let options = Options {
         pairs: true,
         wait_events: args.events,
-        long_wait_ns,
+        long_wait_ns: long_ns.map_or(LONG_WAIT_NS, |ns| u64::try_from(ns).unwrap_or(u64::MAX)),
         ..Options::default()
     };
-    let mut observer = observe(&args.agents, global, options)?;
+    let need = if args.events {
+        Need::SingleWaits
+    } else {
+        Need::Causes
+    };
+    let source = Source::open(&args.source, &args.agents, need, global, options)?;
     let schedule = args.times.schedule();
-    announce("who makes whom wait for a CPU", schedule, stdout);
+    announce("who makes whom wait for a CPU", &source, schedule, stdout);
     let mut is_first = true;
-    let began_ns = observer.beginning().at_ns;
-    let look = |reading: &Reading, observer: &Observer| {
-        let waits = single_waits(&args.agents, reading, observer);
+    let look = |reading: &Reading, scene: &Scene| {
+        if !args.events {
+            return Ok(true);
+        }
+        let waits = single_waits(&args.agents, reading, scene);
         if waits.is_empty() {
             return Ok(true);
         }
         output::write(&match args.format.chosen() {
             Format::Json => waits_json(&waits),
-            Format::Text | Format::Csv => waits_text(&waits, began_ns),
+            Format::Text | Format::Csv => waits_text(&waits, scene.began_ns),
         })
     };
-    watch_closely(&mut observer, schedule, look, |window, observer| {
+    source.run(schedule, look, |window, scene| {
         let report = PairsReport {
             from_ns: window.from_ns,
             to_ns: window.to_ns,
-            long_wait_ns,
-            pairs: pairs(args, window, observer),
+            long_wait_ns: scene.facts.signals.long_wait_ns.unwrap_or(LONG_WAIT_NS),
+            pairs: pairs(args, window, scene),
             losses: window.losses,
         };
         let is_first = std::mem::take(&mut is_first);
@@ -62,8 +69,8 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     })
 }
 
-fn pairs(args: &RunqArgs, window: &Window, observer: &Observer) -> Vec<Pair> {
-    let name_of = |slot| observer.name_of_slot(slot);
+fn pairs(args: &RunqArgs, window: &Window, scene: &Scene) -> Vec<Pair> {
+    let name_of = |slot| scene.name_of_slot(slot);
     let mut pairs: Vec<Pair> = window
         .pairs
         .iter()

@@ -1,9 +1,9 @@
 //! `hostler trace pressure`: time lost for want of CPU, memory and I/O, and the pools of memory.
 
-use hostler_decide::window::Window;
-use hostler_observe::{Observer, Options};
+use hostler_decide::{scene::Scene, window::Window};
+use hostler_observe::Options;
 
-use super::{any_host, trace_with};
+use super::{Need, Trace};
 use crate::{
     args::{Format, GlobalArgs, PressureArgs, selects},
     failure::Failure,
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &PressureArgs, global: &GlobalArgs, stdout: Stdout) -> R
         select: Box::new(move |name| selects(&patterns, name)),
         ..Options::default()
     };
-    let render = |window: &Window, _: &Observer, is_first| {
+    let render = |window: &Window, _: &Scene, is_first| {
         let report = report(args, window);
         match args.trace.format.chosen() {
             Format::Json => pressure_json(&report),
@@ -27,15 +27,15 @@ pub(crate) fn run(args: &PressureArgs, global: &GlobalArgs, stdout: Stdout) -> R
             Format::Text => pressure_text(&report, stdout.size().0, args.top, stdout.color),
         }
     };
-    trace_with(
-        &args.trace,
+    Trace {
+        args: &args.trace,
         global,
-        "pressure",
         stdout,
+        what: "pressure",
+        need: Need::Pressure,
         options,
-        any_host,
-        render,
-    )
+    }
+    .run(render)
 }
 
 fn report(args: &PressureArgs, window: &Window) -> PressureReport {

@@ -1,9 +1,9 @@
 //! `hostler trace rtt`: whom each agent's TCP sockets talk to, and how long a round trip takes.
 
-use hostler_decide::window::Window;
-use hostler_observe::{ObserveError, Observer, OptionalProbes, Options};
+use hostler_decide::{scene::Scene, window::Window};
+use hostler_observe::Options;
 
-use super::trace_with;
+use super::{Need, Trace};
 use crate::{
     args::{Format, GlobalArgs, RttArgs, selects},
     failure::Failure,
@@ -18,8 +18,8 @@ pub(crate) fn run(args: &RttArgs, global: &GlobalArgs, stdout: Stdout) -> Result
         peers: args.peers.named.clone(),
         ..Options::default()
     };
-    let render = |window: &Window, observer: &Observer, is_first| {
-        let report = report(args, window, observer);
+    let render = |window: &Window, scene: &Scene, is_first| {
+        let report = report(args, window, scene);
         let layout = Layout {
             width: stdout.size().0,
             color: stdout.color,
@@ -32,37 +32,25 @@ pub(crate) fn run(args: &RttArgs, global: &GlobalArgs, stdout: Stdout) -> Result
             Format::Text => rtt_text(&report, layout),
         }
     };
-    trace_with(
-        &args.trace,
+    Trace {
+        args: &args.trace,
         global,
-        "TCP sockets",
         stdout,
+        what: "TCP sockets",
+        need: Need::Sockets,
         options,
-        needs_sockets,
-        render,
-    )
-}
-
-/// Without sockets there is nothing to report.
-fn needs_sockets(observer: &Observer) -> Result<(), Failure> {
-    match observer.sockets() {
-        OptionalProbes::Refused(reason) => Err(ObserveError::Refused {
-            what: "following sockets".to_owned(),
-            reason: reason.clone(),
-        }
-        .into()),
-        OptionalProbes::Loaded | OptionalProbes::Unwanted => Ok(()),
     }
+    .run(render)
 }
 
-fn report(args: &RttArgs, window: &Window, observer: &Observer) -> RttReport {
-    let name_of = |slot| observer.name_of_slot(slot);
+fn report(args: &RttArgs, window: &Window, scene: &Scene) -> RttReport {
+    let name_of = |slot| scene.name_of_slot(slot);
     let mut rows: Vec<RttRow> = window
         .peers
         .iter()
         .map(|(key, peers)| RttRow {
             agent: window.name_of(key.agent, &name_of),
-            peer: observer.peer_name(key.peer).to_owned(),
+            peer: scene.peer_name(key.peer).to_owned(),
             window: peers.clone(),
         })
         .filter(|row| selects(&args.trace.agents, &row.agent))

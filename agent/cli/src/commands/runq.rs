@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hostler_decide::window::{RunQueueWindow, Window};
-use hostler_observe::{CpuView, Options, nodes_of_cpus};
+use hostler_decide::{
+    scene::{CpuView, Scene},
+    signal::Reading,
+    window::{RunQueueWindow, Window},
+};
+use hostler_observe::Options;
 
-use super::{agent_rows, announce, observe, watch};
+use super::{Need, Source, agent_rows, announce};
 use crate::{
     args::{Format, GlobalArgs, GroupBy, RunqArgs, selects},
     failure::Failure,
@@ -18,17 +22,21 @@ use crate::{
 const TOP: usize = 20;
 
 pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
-    let mut observer = observe(&args.agents, global, options(args))?;
-    let nodes = nodes_of_cpus();
+    let need = match args.group_by {
+        GroupBy::Cpu | GroupBy::Node if args.source.from.is_some() => Need::Cpus,
+        _ => Need::Nothing,
+    };
+    let source = Source::open(&args.source, &args.agents, need, global, options(args))?;
     let schedule = args.times.schedule();
-    announce("waits for a CPU", schedule, stdout);
+    announce("waits for a CPU", &source, schedule, stdout);
     let mut is_first = true;
-    watch(&mut observer, schedule, |window, _| {
+    let look = |_: &Reading, _: &Scene| Ok(true);
+    source.run(schedule, look, |window, scene| {
         let report = RunqReport {
             from_ns: window.from_ns,
             to_ns: window.to_ns,
             group_by: args.group_by,
-            rows: rows(args, window, &nodes),
+            rows: rows(args, window, &scene.facts.nodes_of_cpus),
             losses: window.losses,
         };
         let is_first = std::mem::take(&mut is_first);

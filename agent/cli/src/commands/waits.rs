@@ -6,9 +6,9 @@ use hostler_common::{
 };
 use hostler_decide::{
     pairs::Who,
+    scene::Scene,
     signal::{DEPARTED, Reading},
 };
-use hostler_observe::Observer;
 
 use crate::{
     args::{AgentPattern, selects},
@@ -19,12 +19,12 @@ use crate::{
 pub(super) fn single_waits(
     patterns: &[AgentPattern],
     reading: &Reading,
-    observer: &Observer,
+    scene: &Scene,
 ) -> Vec<SingleWait> {
     reading
         .waits
         .iter()
-        .map(|event| single_wait(event, |slot| observer.name_of_slot(slot)))
+        .map(|event| single_wait(event, |slot| scene.name_of_slot(slot)))
         .filter(|wait| selects(patterns, &wait.waiter))
         .collect()
 }

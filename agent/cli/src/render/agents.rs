@@ -28,7 +28,8 @@ struct LineJson<'a> {
     /// What makes it one agent: `cgroup`, `program`, `rule`, `kernel` or `other`.
     source: &'static str,
     threads: u64,
-    processes: u64,
+    /// `null` in a recording.
+    processes: Option<u64>,
     slot: u32,
     /// How often the slot was given; 0 for the slots that belong to no agent.
     generation: u32,
@@ -68,7 +69,7 @@ pub(crate) fn agents_text(agents: &[AgentLine], width: usize, color: bool) -> St
             agent.group.clone(),
             agent.kind.to_string(),
             count(agent.threads),
-            count(agent.processes),
+            agent.processes.map_or_else(|| "–".to_owned(), count),
             agent.slot.slot.to_string(),
             agent.place.clone(),
         ]);
@@ -104,7 +105,9 @@ pub(crate) fn agents_csv(agents: &[AgentLine]) -> String {
             agent.kind.to_string(),
             agent.source.as_str().to_owned(),
             agent.threads.to_string(),
-            agent.processes.to_string(),
+            agent
+                .processes
+                .map_or_else(String::new, |processes| processes.to_string()),
             agent.slot.slot.to_string(),
             agent.slot.generation.to_string(),
             agent.place.clone(),
@@ -139,7 +142,7 @@ mod tests {
             kind: Kind::Agent,
             source,
             threads,
-            processes: threads / 4,
+            processes: Some(threads / 4),
             slot: SlotLease {
                 slot,
                 generation: 1,

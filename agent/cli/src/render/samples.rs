@@ -85,6 +85,7 @@ pub(super) fn report() -> RunqReport {
             group: "agents".into(),
             kind: Kind::Agent,
             source,
+            place: "/".into(),
         }),
         name: name.to_owned(),
         window,

@@ -213,6 +213,7 @@ fn a_window_is_split_into_whom_the_agent_waited_for_and_who_waited_for_it() {
             group: "agents".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
+            place: "/".into(),
         });
         let window = RunQueueWindow {
             ledger: ledger(&[(state::ON_CPU, on_cpu_ns)]),

@@ -140,6 +140,7 @@ impl Host {
             group: "/".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
+            place: "/".into(),
         };
         let mut reading = AgentReading::nothing_of(Arc::new(agent));
         reading.ledger_words[state::ASLEEP as usize] = entry(self.at_ns);

@@ -200,6 +200,7 @@ mod tests {
             group: "/".into(),
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
+            place: "/".into(),
         });
         let mut reading = AgentReading {
             run_queue: Arc::new(run_queue),

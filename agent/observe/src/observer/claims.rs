@@ -188,22 +188,34 @@ impl Observer {
 /// taken for a part of the host until a rule says otherwise: nothing else tells it.
 fn described(claim: &Claim) -> Option<(Origin, Agent)> {
     let origin = origin_of(claim)?;
-    let (name, group, kind, source) = match claim {
+    let id = SlotLease::default();
+    let agent = match claim {
         Claim::Cgroup => return None,
-        Claim::Program(key) => {
-            let program = AgentSource::Program;
-            (key.to_string(), "/".into(), Kind::System, program)
-        }
-        Claim::Rule(key, kind) => (key.display(), key.group.clone(), *kind, AgentSource::Rule),
-    };
-    let agent = Agent {
-        id: SlotLease::default(),
-        name: name.into(),
-        group,
-        kind,
-        source,
+        Claim::Program(key) => Agent {
+            id,
+            name: key.to_string().into(),
+            group: "/".into(),
+            kind: Kind::System,
+            source: AgentSource::Program,
+            place: place_of(key).into(),
+        },
+        Claim::Rule(key, kind) => Agent {
+            id,
+            name: key.display().into(),
+            group: key.group.clone(),
+            kind: *kind,
+            source: AgentSource::Rule,
+            place: format!("rule's group {}", key.group).into(),
+        },
     };
     Some((origin, agent))
+}
+
+fn place_of(key: &ProgramKey) -> String {
+    match key.session {
+        0 => format!("{} in the root cgroup, no session", key.program),
+        session => format!("{} in the root cgroup, session {session}", key.program),
+    }
 }
 
 /// What an agent that is no cgroup of its own is made from.

@@ -59,6 +59,7 @@ impl Observer {
             group: group.into(),
             kind,
             source: AgentSource::Cgroup,
+            place: format!("/{path}").into(),
         };
         self.enter(agent, path, Origin::Cgroup(cgroup_id));
     }

@@ -11,16 +11,16 @@ use hostler_common::{
     peer::{PeerKey, PeerRecord},
     slot::SlotLease,
 };
-use hostler_decide::peers::{PeerCounts, PeerHistograms, PeerSignal};
+use hostler_decide::{
+    peers::{PeerCounts, PeerHistograms, PeerSignal},
+    scene::Availability,
+};
 
 use super::Observer;
 use crate::{
     ObserveError,
     clock::now_ns,
-    probes::{
-        OptionalProbes,
-        sockets::{CLAIM, VISIT},
-    },
+    probes::sockets::{CLAIM, VISIT},
     reading::{buckets, clear_histogram},
     sockets::{
         namespaces::{self, NamespaceId, Namespaces},
@@ -61,7 +61,7 @@ impl Observer {
     /// Begins to follow sockets, those that are there already included. What this kernel does not
     /// allow is told by [`Observer::sockets`].
     pub(super) fn start_sockets(&mut self) {
-        if !matches!(self.probes.sockets(), OptionalProbes::Loaded) {
+        if !matches!(self.probes.sockets(), Availability::Measured) {
             return;
         }
         if let Err(error) = self.try_start_sockets() {
@@ -93,13 +93,8 @@ impl Observer {
     }
 
     /// Whether sockets are followed, and if not, why not.
-    pub fn sockets(&self) -> &OptionalProbes {
+    pub fn sockets(&self) -> &Availability {
         self.probes.sockets()
-    }
-
-    /// The name of a class of peers.
-    pub fn peer_name(&self, class: u32) -> &str {
-        networks::name(class, &self.sockets.named)
     }
 
     /// Connections that stand, of those that are followed.
@@ -110,7 +105,7 @@ impl Observer {
 
     /// Visits the sockets of whichever namespaces are due.
     pub(super) fn visit_sockets(&mut self, now_ns: u64) {
-        if !matches!(self.probes.sockets(), OptionalProbes::Loaded) {
+        if !matches!(self.probes.sockets(), Availability::Measured) {
             return;
         }
         if self.sockets.namespaces.own_is_due(now_ns) {

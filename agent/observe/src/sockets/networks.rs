@@ -8,6 +8,7 @@ use std::{
 };
 
 use hostler_common::peer::{MAX_NAMED, PORT_BITS, class};
+use hostler_decide::peers::CLASS_NAMES;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::ifaddrs::getifaddrs;
 
@@ -16,9 +17,6 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// Peers that can be given a name.
 pub const MOST_NAMED_PEERS: usize = MAX_NAMED as usize;
-
-/// Names that Hostler gives itself.
-const OWN_NAMES: [&str; 5] = ["nobody", "loopback", "host", "lan", "wan"];
 
 /// Who is at the other end of sockets, as the user has named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +51,7 @@ impl FromStr for NamedPeer {
                 "a name has 1 to {MAX_NAME_BYTES} letters, digits, dots, dashes and underscores"
             ));
         }
-        if OWN_NAMES.contains(&name) {
+        if CLASS_NAMES.contains(&name) {
             return Err(format!("'{name}' is a name that Hostler gives itself"));
         }
         let networks: Result<Vec<Vec<Network>>, String> = places.split(',').map(place).collect();
@@ -182,24 +180,6 @@ pub(crate) fn own_addresses() -> io::Result<BTreeSet<IpAddr>> {
     Ok(addresses.collect())
 }
 
-/// What a class is called.
-pub(crate) fn name(class: u32, named: &[NamedPeer]) -> &str {
-    let known = match class {
-        class::NOBODY => Some("nobody"),
-        class::LOOPBACK => Some("loopback"),
-        class::HOST => Some("host"),
-        class::LAN => Some("lan"),
-        class::WAN => Some("wan"),
-        _ => None,
-    };
-    known
-        .or_else(|| {
-            let index = class.checked_sub(class::FIRST_NAMED)? as usize;
-            Some(named.get(index)?.name.as_str())
-        })
-        .unwrap_or("unknown")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -263,8 +243,6 @@ mod tests {
         };
         assert_eq!(class_of("192.0.2.1/32"), class::FIRST_NAMED);
         assert_eq!(class_of("192.0.2.2/32"), class::HOST);
-        assert_eq!(name(class::FIRST_NAMED, &[named]), "tools");
-        assert_eq!(name(class::FIRST_NAMED + 1, &[]), "unknown");
     }
 
     proptest! {

@@ -54,7 +54,7 @@ fn report(name: &str, threads: u64, spent_ms: &[(u32, u64)], busy_ms: u64) -> Ex
             kind: Kind::Agent,
             source: AgentSource::Cgroup,
             threads,
-            processes: 1,
+            processes: Some(1),
             slot: SlotLease {
                 slot: 200,
                 generation: 1,

@@ -1,0 +1,234 @@
+//! Where readings come from: this host as it is now, or a recording. Whoever reports sees no difference.
+
+use std::{io, path::Path, time::SystemTime};
+
+use hostler_daemon::{
+    Replay, Schedule, Start,
+    recording::{RecordingError, Writer},
+};
+use hostler_decide::{
+    scene::{Availability, CpuView, HostFacts, Scene},
+    signal::Reading,
+    window::Window,
+};
+use hostler_observe::{ObserveError, Observer, Options, ProbeClock, ThreadSource, monotonic_ns};
+
+use super::{no_match, rules};
+use crate::{
+    args::{AgentPattern, Clock, GlobalArgs, SourceArgs, ThreadsFrom},
+    failure::Failure,
+};
+
+/// A signal without which there is nothing to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// There is always something.
+    Nothing,
+    /// Whom sockets talk to.
+    Sockets,
+    /// Pressure.
+    Pressure,
+    /// What is counted per CPU.
+    Cpus,
+    /// Who made whom wait.
+    Causes,
+    /// And each of these waits.
+    SingleWaits,
+}
+
+impl Need {
+    /// What is missing, and the option of `hostler record` that would have recorded it.
+    fn missing(self, facts: &HostFacts) -> Option<(&'static str, &'static str)> {
+        let signals = &facts.signals;
+        let (is_there, what, option) = match self {
+            Self::Nothing => return None,
+            Self::Sockets => (signals.sockets == Availability::Measured, "TCP sockets", ""),
+            Self::Pressure => (signals.pressure, "pressure", ""),
+            Self::Cpus => (signals.cpus == CpuView::All, "waits by CPU", " --cpus"),
+            Self::Causes => (signals.long_wait_ns.is_some(), "who made whom wait", ""),
+            Self::SingleWaits => (signals.wait_events, "single waits", " --events"),
+        };
+        (!is_there).then_some((what, option))
+    }
+}
+
+/// Where readings come from.
+pub(super) enum Source {
+    /// This host, and the recording that is made meanwhile.
+    Host(Box<Observer>, Option<Box<Writer>>),
+    /// A recording.
+    Recording(Box<Replay>),
+}
+
+/// Which kind of source it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Host,
+    Recording,
+}
+
+impl Source {
+    /// Begins to read. A pattern that selects none of the agents that are there is refused, and so is
+    /// a source without the signal that is needed.
+    pub(super) fn open(
+        args: &SourceArgs,
+        patterns: &[AgentPattern],
+        need: Need,
+        global: &GlobalArgs,
+        options: Options,
+    ) -> Result<Self, Failure> {
+        let source = match &args.from {
+            Some(path) => {
+                let start = args.part.at.unwrap_or_default();
+                Self::recording(path, start, args.part.lenient, need)?
+            }
+            None => Self::host(need, global, options)?,
+        };
+        let names = || source.beginning().agents.iter().map(|row| &*row.agent.name);
+        for pattern in patterns {
+            if !names().any(|name| pattern.matches(name)) {
+                return Err(no_match(pattern, source.origin()));
+            }
+        }
+        match (source, &args.record) {
+            (Self::Host(observer, _), Some(path)) => {
+                let writer = begin_recording(path, false, &observer)?;
+                Ok(Self::Host(observer, Some(Box::new(writer))))
+            }
+            (source, _) => Ok(source),
+        }
+    }
+
+    fn recording(path: &Path, start: Start, is_lenient: bool, need: Need) -> Result<Self, Failure> {
+        let replay = Replay::open::<Failure>(path, start, is_lenient)?;
+        match need.missing(replay.facts()) {
+            None => Ok(Self::Recording(Box::new(replay))),
+            Some((what, option)) => Err(Failure::NotRecorded {
+                recording: path.display().to_string(),
+                what,
+                option,
+            }),
+        }
+    }
+
+    fn host(need: Need, global: &GlobalArgs, options: Options) -> Result<Self, Failure> {
+        let observer = observe(global, options)?;
+        if let (Need::Sockets, Availability::Refused(reason)) = (need, observer.sockets()) {
+            return Err(ObserveError::Refused {
+                what: "following sockets".to_owned(),
+                reason: reason.clone(),
+            }
+            .into());
+        }
+        Ok(Self::Host(Box::new(observer), None))
+    }
+
+    /// Which of both it is.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Self::Host(..) => Origin::Host,
+            Self::Recording(_) => Origin::Recording,
+        }
+    }
+
+    /// What stays as it is.
+    pub(super) fn facts(&self) -> HostFacts {
+        match self {
+            Self::Host(observer, _) => observer.facts(),
+            Self::Recording(replay) => replay.facts().clone(),
+        }
+    }
+
+    /// The reading with which it begins.
+    pub(super) fn beginning(&self) -> &Reading {
+        match self {
+            Self::Host(observer, _) => observer.beginning(),
+            Self::Recording(replay) => &replay.beginning().reading,
+        }
+    }
+
+    /// The time of day at which it begins, in ms since 1970, in UTC; of this host it is not told.
+    pub(super) fn began_ms(&self) -> Option<u64> {
+        match self {
+            Self::Host(..) => None,
+            Self::Recording(replay) => Some(replay.beginning().wall_ms),
+        }
+    }
+
+    /// Reads to the schedule's end, or to whatever ends it sooner. Both who looks at readings and who
+    /// takes windows say with `Ok(false)` that they want no more.
+    pub(super) fn run(
+        self,
+        schedule: Schedule,
+        mut look: impl FnMut(&Reading, &Scene) -> io::Result<bool>,
+        mut report: impl FnMut(&Window, &Scene) -> io::Result<bool>,
+    ) -> Result<(), Failure> {
+        let writing = |source| Failure::System {
+            what: "writing the report",
+            source,
+        };
+        let mut report = |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
+        let mut look = |reading: &Reading, scene: &Scene| look(reading, scene).map_err(writing);
+        let (mut observer, mut writer) = match self {
+            Self::Recording(replay) => return Ok(replay.run(schedule, look, report)?),
+            Self::Host(observer, writer) => (observer, writer),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Failure::System {
+                what: "starting the event loop",
+                source,
+            })?;
+        let look = |reading: &Reading, scene: &Scene| {
+            if let Some(writer) = &mut writer {
+                add(writer, reading)?;
+            }
+            look(reading, scene)
+        };
+        runtime.block_on(hostler_daemon::watch(
+            &mut observer,
+            schedule,
+            look,
+            &mut report,
+        ))?;
+        if let Some(writer) = writer {
+            writer.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Begins a recording with the reading with which measuring began.
+pub(super) fn begin_recording(
+    path: &Path,
+    may_replace: bool,
+    observer: &Observer,
+) -> Result<Writer, RecordingError> {
+    let mut writer = Writer::create(path, may_replace, &observer.facts())?;
+    add(&mut writer, observer.beginning())?;
+    Ok(writer)
+}
+
+/// Adds a reading with the time of day at which it was taken.
+pub(super) fn add(writer: &mut Writer, reading: &Reading) -> Result<(), RecordingError> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_ms = since_1970.map_or(0, |since| since.as_millis());
+    let ago_ms = monotonic_ns().saturating_sub(reading.at_ns) / 1_000_000;
+    let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+    writer.add(reading, now_ms.saturating_sub(ago_ms))
+}
+
+/// Starts to observe this host.
+pub(super) fn observe(global: &GlobalArgs, mut options: Options) -> Result<Observer, Failure> {
+    options.threads_from = global.threads_from.map(|source| match source {
+        ThreadsFrom::Iterator => ThreadSource::Iterator,
+        ThreadsFrom::Procfs => ThreadSource::Procfs,
+    });
+    options.clock = global.clock.map(|clock| match clock {
+        Clock::RunQueue => ProbeClock::RunQueue,
+        Clock::Monotonic => ProbeClock::Monotonic,
+    });
+    options.rules = rules::read(global)?;
+    Ok(Observer::start(options)?)
+}

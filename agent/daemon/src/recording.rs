@@ -1,0 +1,58 @@
+//! Recordings: all that was read of a host, in a file, so that whatever reads a host can read it again
+//! later and elsewhere.
+//!
+//! # The file
+//!
+//! Eight bytes that no text begins with ([`MAGIC`]), the version of the format (`u32`), then chunks.
+//! A chunk is its body's length (`u32`), the CRC-32 of the body (`u32`), and the body. All numbers are
+//! little-endian. The first body is a `Header`; all others, put together, are one stream of zstd, and
+//! each of them brings one `Chunk` to light, with its length before it. The schema of both is
+//! `agent/daemon/proto/recording.proto`. The last chunk says that nothing follows.
+//!
+//! One stream, since what one reading tells resembles what the one before it told; one chunk a reading,
+//! since whoever is killed then loses no more than the reading under way; a checksum for each, so that
+//! what is damaged is found at its place before it is taken for something else.
+//!
+//! Nothing is lossy: a recording gives back each reading bit for bit. What was not read is not in it:
+//! signals that nobody asked for, and single waits that were held back.
+
+mod agents;
+mod chunks;
+mod columns;
+mod cpus;
+mod error;
+mod header;
+mod host;
+mod pairs;
+mod peers;
+mod polled;
+mod reader;
+mod readings;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    reason = "generated; the schema documents it"
+)]
+mod schema {
+    include!(concat!(env!("OUT_DIR"), "/hostler.recording.v1.rs"));
+}
+
+pub use self::{
+    error::{Damage, RecordingError},
+    reader::{Moment, Reader},
+    writer::Writer,
+};
+
+/// What a recording begins with. The first byte is none of any text, and the others show whether line
+/// ends were changed on the way, as those of PNG do.
+pub const MAGIC: [u8; 8] = *b"\x89HLR\r\n\x1a\n";
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const VERSION: u32 = 1;

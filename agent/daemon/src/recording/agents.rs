@@ -1,0 +1,386 @@
+//! Agents: who is there, and what came to their counts.
+
+use std::sync::Arc;
+
+use hostler_common::{
+    ledger::{STATES, state},
+    slot::{SLOTS, SlotLease},
+};
+use hostler_decide::{
+    faults::FaultLatencySignal,
+    identity::Kind,
+    signal::{Agent, AgentReading, AgentSource, BlockIoSignal, FaultSignal},
+};
+
+use super::{
+    columns::{
+        Changes, ColumnOut, HistogramsIn, HistogramsOut, RunQueuesIn, RunQueuesOut, transposed,
+    },
+    polled,
+    rows::{Gaps, Malformed, Step, follow, rows_of, steps},
+    schema,
+};
+
+/// Agents that a reading can tell of: each slot's, and those whose slot rests.
+const MAX_AGENTS: usize = 2 * SLOTS as usize;
+
+/// The ledger's lower bits, which count threads; see [`hostler_common::ledger`].
+const COUNT_BITS: u32 = 16;
+
+fn key(reading: &Arc<AgentReading>) -> SlotLease {
+    reading.agent.id
+}
+
+/// What makes `now` of `before`, where `now` was read at `at_ns`.
+pub(super) fn changes(
+    before: &[Arc<AgentReading>],
+    now: &[Arc<AgentReading>],
+    at_ns: u64,
+) -> schema::Agents {
+    let (mut gone, mut changed, mut polled) = <(Gaps, Gaps, Gaps)>::default();
+    let mut came = Vec::new();
+    let mut columns = Columns::default();
+    let mut polls = Vec::new();
+    for step in steps(before, now, key) {
+        let nothing;
+        let (row, old, new) = match step {
+            Step::Gone(row) => {
+                gone.push(row);
+                continue;
+            }
+            Step::Stayed(_, old, new) if Arc::ptr_eq(old, new) => continue,
+            Step::Stayed(row, old, new) => {
+                if old.agent != new.agent {
+                    came.push(described(&new.agent));
+                }
+                (row, old, new)
+            }
+            Step::Came(row, new) => {
+                came.push(described(&new.agent));
+                nothing = Arc::new(AgentReading::nothing_of(Arc::clone(&new.agent)));
+                (row, &nothing, new)
+            }
+        };
+        if did_something(old, new) {
+            changed.push(row);
+            columns.push(old, new);
+        }
+        if old.polled != new.polled {
+            polled.push(row);
+            polls.push(polled::numbers(
+                old.polled.as_deref(),
+                new.polled.as_deref(),
+                at_ns,
+            ));
+        }
+    }
+    schema::Agents {
+        gone: gone.gaps,
+        came,
+        changed: changed.gaps,
+        polled: polled.gaps,
+        polled_numbers: transposed(polls.into_iter()),
+        ..columns.into()
+    }
+}
+
+fn did_something(old: &AgentReading, new: &AgentReading) -> bool {
+    old.ledger_words != new.ledger_words
+        || old.run_queue != new.run_queue
+        || old.block_io != new.block_io
+        || old.faults != new.faults
+        || old.oom_kills != new.oom_kills
+        || old.fault_latency != new.fault_latency
+}
+
+/// The table that follows `before` by the changes that were read at `at_ns`.
+pub(super) fn apply(
+    before: &[Arc<AgentReading>],
+    message: &schema::Agents,
+    at_ns: u64,
+) -> Result<Vec<Arc<AgentReading>>, Malformed> {
+    let came: Result<Vec<_>, _> = message
+        .came
+        .iter()
+        .map(|message| agent(message).map(|agent| renamed_or_new(before, agent)))
+        .collect();
+    let mut now = follow(before, &message.gone, came?, MAX_AGENTS, key)?;
+    let changed = rows_of(&message.changed, now.len())?;
+    let mut columns = ColumnsIn::of(message, changed.len())?;
+    for (number, row) in changed.into_iter().enumerate() {
+        columns.apply(number, Arc::make_mut(&mut now[row]))?;
+    }
+    let rows = rows_of(&message.polled, now.len())?;
+    let polls = polled::Polls::of(&message.polled_numbers, rows.len())?;
+    for (number, row) in rows.into_iter().enumerate() {
+        let reading = Arc::make_mut(&mut now[row]);
+        reading.polled = polls
+            .row(number, reading.polled.as_deref(), at_ns)
+            .map(Arc::new);
+    }
+    Ok(now)
+}
+
+fn renamed_or_new(before: &[Arc<AgentReading>], agent: Arc<Agent>) -> Arc<AgentReading> {
+    match before.binary_search_by_key(&agent.id, key) {
+        Ok(row) => Arc::new(AgentReading {
+            agent,
+            ..(*before[row]).clone()
+        }),
+        Err(_) => Arc::new(AgentReading::nothing_of(agent)),
+    }
+}
+
+fn described(agent: &Agent) -> schema::Agent {
+    let source = match agent.source {
+        AgentSource::Cgroup => schema::Source::Cgroup,
+        AgentSource::Program => schema::Source::Program,
+        AgentSource::Rule => schema::Source::Rule,
+        AgentSource::Kernel => schema::Source::Kernel,
+        AgentSource::Other => schema::Source::Other,
+    };
+    schema::Agent {
+        slot: agent.id.slot,
+        generation: agent.id.generation,
+        name: agent.name.to_string(),
+        group: agent.group.to_string(),
+        system: agent.kind == Kind::System,
+        source: source.into(),
+        place: agent.place.to_string(),
+    }
+}
+
+fn agent(message: &schema::Agent) -> Result<Arc<Agent>, Malformed> {
+    if message.slot >= SLOTS {
+        return Err(Malformed::because(format!(
+            "there is no slot {}",
+            message.slot
+        )));
+    }
+    let source = schema::Source::try_from(message.source)
+        .map_err(|_| Malformed::because("an agent's source is not known"))?;
+    Ok(Arc::new(Agent {
+        id: SlotLease {
+            slot: message.slot,
+            generation: message.generation,
+        },
+        name: message.name.as_str().into(),
+        group: message.group.as_str().into(),
+        kind: if message.system {
+            Kind::System
+        } else {
+            Kind::Agent
+        },
+        source: match source {
+            schema::Source::Cgroup => AgentSource::Cgroup,
+            schema::Source::Program => AgentSource::Program,
+            schema::Source::Rule => AgentSource::Rule,
+            schema::Source::Kernel => AgentSource::Kernel,
+            schema::Source::Other => AgentSource::Other,
+        },
+        place: message.place.as_str().into(),
+    }))
+}
+
+/// What came to a word of a ledger: time in units, and threads. Any two words have such a difference.
+fn parted(before: u64, now: u64) -> (i64, i64) {
+    let change = now.wrapping_sub(before).cast_signed();
+    let unused = i64::BITS - COUNT_BITS;
+    let threads = change << unused >> unused;
+    (change.wrapping_sub(threads) >> COUNT_BITS, threads)
+}
+
+fn joined(before: u64, units: i64, threads: i64) -> u64 {
+    let change = (units << COUNT_BITS).wrapping_add(threads);
+    before.wrapping_add(change.cast_unsigned())
+}
+
+/// Of the state that most threads are in, the sum over all states is written: threads take from it what
+/// they add to others, so that the sum stays 0 and takes no room.
+const SUM: usize = state::ASLEEP as usize;
+
+#[derive(Default)]
+struct Columns {
+    units: [ColumnOut; STATES],
+    threads: [ColumnOut; STATES],
+    run_queues: RunQueuesOut,
+    read_bytes: ColumnOut,
+    written_bytes: ColumnOut,
+    minor_faults: ColumnOut,
+    major_faults: ColumnOut,
+    oom_kills: ColumnOut,
+    has_fault_latency: ColumnOut,
+    minor_latency: HistogramsOut,
+    major_latency: HistogramsOut,
+}
+
+impl Columns {
+    fn push(&mut self, old: &AgentReading, new: &AgentReading) {
+        let mut sum = 0_i64;
+        for (index, (&old, &new)) in old.ledger_words.iter().zip(&new.ledger_words).enumerate() {
+            let (units, threads) = parted(old, new);
+            sum = sum.wrapping_add(units);
+            if index != SUM {
+                self.units[index].push_change(units);
+            }
+            self.threads[index].push_change(threads);
+        }
+        self.units[SUM].push_change(sum);
+        self.run_queues.push(&old.run_queue, &new.run_queue);
+        let (io, faults) = ((&old.block_io, &new.block_io), (&old.faults, &new.faults));
+        self.read_bytes.push(io.0.read_bytes, io.1.read_bytes);
+        self.written_bytes
+            .push(io.0.written_bytes, io.1.written_bytes);
+        self.minor_faults.push(faults.0.minor, faults.1.minor);
+        self.major_faults.push(faults.0.major, faults.1.major);
+        self.oom_kills.push(old.oom_kills, new.oom_kills);
+        let latency = (&old.fault_latency, &new.fault_latency);
+        self.has_fault_latency
+            .push(latency.0.is_some().into(), latency.1.is_some().into());
+        let none = FaultLatencySignal::default();
+        let before = latency.0.as_deref().unwrap_or(&none);
+        let now = latency.1.as_deref().unwrap_or(&none);
+        self.minor_latency.push(&before.minor, &now.minor);
+        self.major_latency.push(&before.major, &now.major);
+    }
+}
+
+impl From<Columns> for schema::Agents {
+    fn from(columns: Columns) -> Self {
+        let each = |columns: [ColumnOut; STATES]| {
+            let columns = columns.map(Option::<schema::Column>::from);
+            columns.into_iter().map(Option::unwrap_or_default).collect()
+        };
+        Self {
+            ledger_units: each(columns.units),
+            ledger_threads: each(columns.threads),
+            run_queues: Some(columns.run_queues.into()),
+            read_bytes: columns.read_bytes.into(),
+            written_bytes: columns.written_bytes.into(),
+            minor_faults: columns.minor_faults.into(),
+            major_faults: columns.major_faults.into(),
+            oom_kills: columns.oom_kills.into(),
+            has_fault_latency: columns.has_fault_latency.into(),
+            minor_latency: columns.minor_latency.into(),
+            major_latency: columns.major_latency.into(),
+            ..Self::default()
+        }
+    }
+}
+
+struct ColumnsIn<'a> {
+    units: [Changes<'a>; STATES],
+    threads: [Changes<'a>; STATES],
+    run_queues: RunQueuesIn<'a>,
+    block_io: [Changes<'a>; 2],
+    faults: [Changes<'a>; 2],
+    oom_kills: Changes<'a>,
+    has_fault_latency: Changes<'a>,
+    minor_latency: HistogramsIn<'a>,
+    major_latency: HistogramsIn<'a>,
+}
+
+impl<'a> ColumnsIn<'a> {
+    fn of(message: &'a schema::Agents, rows: usize) -> Result<Self, Malformed> {
+        let one = |column: &'a Option<schema::Column>| Changes::of(column.as_ref(), rows);
+        Ok(Self {
+            units: by_state(&message.ledger_units, rows)?,
+            threads: by_state(&message.ledger_threads, rows)?,
+            run_queues: RunQueuesIn::of(message.run_queues.as_ref(), rows)?,
+            block_io: [one(&message.read_bytes)?, one(&message.written_bytes)?],
+            faults: [one(&message.minor_faults)?, one(&message.major_faults)?],
+            oom_kills: one(&message.oom_kills)?,
+            has_fault_latency: one(&message.has_fault_latency)?,
+            minor_latency: HistogramsIn::of(message.minor_latency.as_ref(), rows)?,
+            major_latency: HistogramsIn::of(message.major_latency.as_ref(), rows)?,
+        })
+    }
+
+    fn apply(&mut self, row: usize, reading: &mut AgentReading) -> Result<(), Malformed> {
+        let mut units = self.units.map(|column| column.change(row));
+        let others = units.iter().enumerate().filter(|(index, _)| *index != SUM);
+        let others = others.fold(0_i64, |sum, (_, units)| sum.wrapping_add(*units));
+        units[SUM] = units[SUM].wrapping_sub(others);
+        for (index, word) in reading.ledger_words.iter_mut().enumerate() {
+            *word = joined(*word, units[index], self.threads[index].change(row));
+        }
+        self.run_queues
+            .apply(row, Arc::make_mut(&mut reading.run_queue));
+        let BlockIoSignal {
+            read_bytes,
+            written_bytes,
+        } = reading.block_io;
+        reading.block_io = BlockIoSignal {
+            read_bytes: self.block_io[0].apply(row, read_bytes),
+            written_bytes: self.block_io[1].apply(row, written_bytes),
+        };
+        let FaultSignal { minor, major } = reading.faults;
+        reading.faults = FaultSignal {
+            minor: self.faults[0].apply(row, minor),
+            major: self.faults[1].apply(row, major),
+        };
+        reading.oom_kills = self.oom_kills.apply(row, reading.oom_kills);
+        let had_latency = u64::from(reading.fault_latency.is_some());
+        let latency = match self.has_fault_latency.apply(row, had_latency) {
+            0 => {
+                reading.fault_latency = None;
+                &mut FaultLatencySignal::default()
+            }
+            1 => Arc::make_mut(reading.fault_latency.get_or_insert_default()),
+            _ => {
+                return Err(Malformed::because(
+                    "fault latency is neither known nor unknown",
+                ));
+            }
+        };
+        self.minor_latency.apply(&mut latency.minor);
+        self.major_latency.apply(&mut latency.major);
+        Ok(())
+    }
+}
+
+fn by_state(columns: &[schema::Column], rows: usize) -> Result<[Changes<'_>; STATES], Malformed> {
+    let none = Changes::of(None, rows)?;
+    let mut by_state = [none; STATES];
+    if !columns.is_empty() && columns.len() != STATES {
+        return Err(Malformed::because(format!(
+            "a ledger of {} states",
+            columns.len()
+        )));
+    }
+    for (changes, column) in by_state.iter_mut().zip(columns) {
+        *changes = Changes::of(Some(column), rows)?;
+    }
+    Ok(by_state)
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_common::ledger::entry;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_two_words_have_a_difference_that_makes_one_of_the_other(before: u64, now: u64) {
+            let (units, threads) = parted(before, now);
+            prop_assert_eq!(joined(before, units, threads), now);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_changes_its_state_adds_nothing_to_the_sum() {
+        let (woken_ns, now_ns) = (5_000_000, 7_000_000);
+        let before = entry(1_000_000);
+        let asleep = before
+            .wrapping_sub(entry(woken_ns))
+            .wrapping_add(entry(now_ns));
+        let on_cpu = entry(woken_ns).wrapping_sub(entry(now_ns));
+        let (slept, threads) = parted(before, asleep);
+        let (ran, none) = parted(0, on_cpu);
+        assert_eq!((threads, none), (0, 0));
+        assert_eq!(slept + ran, 0);
+        assert!(ran > 0);
+    }
+}

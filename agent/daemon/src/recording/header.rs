@@ -1,0 +1,129 @@
+//! What stays as it is: a recording's first message.
+
+use hostler_common::{
+    histogram::{BUCKETS, BUCKETS_PER_OCTAVE},
+    ledger::{STATES, UNIT_NS},
+};
+use hostler_decide::scene::{Availability, CpuView, HostFacts, Signals};
+
+use super::{Damage, schema};
+
+fn own_sizes() -> schema::Sizes {
+    schema::Sizes {
+        ledger_states: u32::try_from(STATES).expect("few"),
+        ledger_unit_ns: UNIT_NS,
+        buckets: u32::try_from(BUCKETS).expect("few"),
+        buckets_per_octave: u32::try_from(BUCKETS_PER_OCTAVE).expect("few"),
+    }
+}
+
+/// Refuses records of other sizes: numbers would be taken for what they are not.
+pub(super) fn check_sizes(header: &schema::Header) -> Result<(), Damage> {
+    let theirs = header.sizes.unwrap_or_default();
+    let ours = own_sizes();
+    let sizes = [
+        (
+            "states of a ledger",
+            theirs.ledger_states.into(),
+            ours.ledger_states.into(),
+        ),
+        (
+            "ns in a ledger's unit",
+            theirs.ledger_unit_ns,
+            ours.ledger_unit_ns,
+        ),
+        (
+            "buckets of a histogram",
+            theirs.buckets.into(),
+            ours.buckets.into(),
+        ),
+        (
+            "buckets in an octave",
+            theirs.buckets_per_octave.into(),
+            ours.buckets_per_octave.into(),
+        ),
+    ];
+    match sizes.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+        None => Ok(()),
+        Some((what, theirs, ours)) => Err(Damage::ForeignSize { what, theirs, ours }),
+    }
+}
+
+pub(super) fn message(facts: &HostFacts) -> schema::Header {
+    let nodes = facts.nodes_of_cpus.iter();
+    let signals = &facts.signals;
+    let cpus = match signals.cpus {
+        CpuView::Off => schema::CpuView::Off,
+        CpuView::All => schema::CpuView::All,
+        CpuView::Selected => schema::CpuView::Selected,
+    };
+    schema::Header {
+        sizes: Some(own_sizes()),
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        host: facts.host.clone(),
+        kernel: facts.kernel.clone(),
+        online_cpus: facts.online_cpus,
+        cpu_nodes: nodes
+            .map(|(&cpu, &node)| schema::CpuNode { cpu, node })
+            .collect(),
+        named_peers: facts.named_peers.clone(),
+        signals: Some(schema::Signals {
+            block_io: signals.block_io,
+            oom_kills: signals.oom_kills,
+            pressure: signals.pressure,
+            wait_events: signals.wait_events,
+            fault_latency: Some(availability_message(&signals.fault_latency)),
+            sockets: Some(availability_message(&signals.sockets)),
+            cpus: cpus.into(),
+            long_wait_ns: signals.long_wait_ns,
+        }),
+    }
+}
+
+pub(super) fn facts(header: schema::Header) -> HostFacts {
+    let signals = header.signals.unwrap_or_default();
+    HostFacts {
+        host: header.host,
+        kernel: header.kernel,
+        online_cpus: header.online_cpus,
+        nodes_of_cpus: header
+            .cpu_nodes
+            .iter()
+            .map(|place| (place.cpu, place.node))
+            .collect(),
+        named_peers: header.named_peers,
+        signals: Signals {
+            block_io: signals.block_io,
+            oom_kills: signals.oom_kills,
+            pressure: signals.pressure,
+            wait_events: signals.wait_events,
+            cpus: match signals.cpus() {
+                schema::CpuView::Off => CpuView::Off,
+                schema::CpuView::All => CpuView::All,
+                schema::CpuView::Selected => CpuView::Selected,
+            },
+            long_wait_ns: signals.long_wait_ns,
+            fault_latency: availability(signals.fault_latency),
+            sockets: availability(signals.sockets),
+        },
+    }
+}
+
+fn availability_message(availability: &Availability) -> schema::Availability {
+    schema::Availability {
+        measured: *availability == Availability::Measured,
+        refused: match availability {
+            Availability::Refused(reason) => reason.clone(),
+            Availability::Unwanted | Availability::Measured => String::new(),
+        },
+    }
+}
+
+fn availability(message: Option<schema::Availability>) -> Availability {
+    let message = message.unwrap_or_default();
+    match (message.measured, message.refused) {
+        (true, _) => Availability::Measured,
+        (false, reason) if reason.is_empty() => Availability::Unwanted,
+        (false, reason) => Availability::Refused(reason),
+    }
+}
