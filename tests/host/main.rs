@@ -15,6 +15,7 @@ mod load;
 mod needs;
 mod oom;
 mod pressure;
+mod recording;
 mod refusals;
 mod sockets;
 mod truth;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         oom::TESTS,
         pressure::TESTS,
+        recording::TESTS,
         refusals::TESTS,
         sockets::TESTS,
         sockets::PATHS,
