@@ -22,6 +22,8 @@ pub struct Schedule {
     pub interval: Option<Duration>,
     /// Time until the end; until there is no more to read if not said.
     pub duration: Option<Duration>,
+    /// Whether a host is also read at once when its kernel tells of pressure.
+    pub on_alarm: bool,
 }
 
 /// Whether there is more to come.
@@ -183,6 +185,7 @@ mod tests {
         Schedule {
             interval: interval.map(Duration::from_millis),
             duration: duration.map(Duration::from_millis),
+            on_alarm: false,
         }
     }
 

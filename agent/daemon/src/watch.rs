@@ -61,8 +61,8 @@ pub async fn watch<E>(
     let began = Instant::now()
         .checked_sub(observer.since_beginning())
         .unwrap_or_else(Instant::now);
-    let mut timers =
-        Timers::start(began, schedule, observer.alarms()).map_err(WatchError::Signals)?;
+    let alarms = schedule.on_alarm.then(|| observer.alarms()).flatten();
+    let mut timers = Timers::start(began, schedule, alarms).map_err(WatchError::Signals)?;
     // From here on a signal brings a report.
     tracing::info!("measuring");
     let beginning = observer.beginning().clone();

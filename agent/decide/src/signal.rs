@@ -225,36 +225,35 @@ impl LossSignal {
     /// What was lost between `earlier` and this reading.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            threads_without_record: self.threads_without_record - earlier.threads_without_record,
-            records_not_made: self.records_not_made - earlier.records_not_made,
-            negative_durations: self.negative_durations - earlier.negative_durations,
-            agents_without_slot: self.agents_without_slot - earlier.agents_without_slot,
-            events_not_sent: self.events_not_sent - earlier.events_not_sent,
-            provisional_ns: self.provisional_ns - earlier.provisional_ns,
-            pairs_not_counted: self.pairs_not_counted - earlier.pairs_not_counted,
-            waits_held_back: self.waits_held_back - earlier.waits_held_back,
-            waits_not_sent: self.waits_not_sent - earlier.waits_not_sent,
-            pairs_folded: self.pairs_folded - earlier.pairs_folded,
-            peers_not_counted: self.peers_not_counted - earlier.peers_not_counted,
-            sockets_without_record: self.sockets_without_record - earlier.sockets_without_record,
-        }
+        self.each(earlier, u64::wrapping_sub)
     }
 
     /// Adds what was lost in another window.
     pub fn add(&mut self, other: &Self) {
-        self.threads_without_record += other.threads_without_record;
-        self.records_not_made += other.records_not_made;
-        self.negative_durations += other.negative_durations;
-        self.agents_without_slot += other.agents_without_slot;
-        self.events_not_sent += other.events_not_sent;
-        self.provisional_ns += other.provisional_ns;
-        self.pairs_not_counted += other.pairs_not_counted;
-        self.waits_held_back += other.waits_held_back;
-        self.waits_not_sent += other.waits_not_sent;
-        self.pairs_folded += other.pairs_folded;
-        self.peers_not_counted += other.peers_not_counted;
-        self.sockets_without_record += other.sockets_without_record;
+        *self = self.each(other, u64::wrapping_add);
+    }
+
+    fn each(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            threads_without_record: combine(
+                self.threads_without_record,
+                other.threads_without_record,
+            ),
+            records_not_made: combine(self.records_not_made, other.records_not_made),
+            negative_durations: combine(self.negative_durations, other.negative_durations),
+            agents_without_slot: combine(self.agents_without_slot, other.agents_without_slot),
+            events_not_sent: combine(self.events_not_sent, other.events_not_sent),
+            provisional_ns: combine(self.provisional_ns, other.provisional_ns),
+            pairs_not_counted: combine(self.pairs_not_counted, other.pairs_not_counted),
+            waits_held_back: combine(self.waits_held_back, other.waits_held_back),
+            waits_not_sent: combine(self.waits_not_sent, other.waits_not_sent),
+            pairs_folded: combine(self.pairs_folded, other.pairs_folded),
+            peers_not_counted: combine(self.peers_not_counted, other.peers_not_counted),
+            sockets_without_record: combine(
+                self.sockets_without_record,
+                other.sockets_without_record,
+            ),
+        }
     }
 }
 

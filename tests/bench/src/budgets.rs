@@ -9,6 +9,7 @@
 mod fleet;
 mod latency;
 mod process;
+mod recording;
 mod report;
 mod ticks;
 
@@ -17,6 +18,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use self::fleet::Fleet;
+pub(crate) use self::recording::{RecordArgs, run as run_recording};
 use crate::interrupt::Interrupt;
 
 const AFTER_HELP: &str = "\

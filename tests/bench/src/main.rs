@@ -30,6 +30,8 @@ enum Bench {
     Probes(probes::ProbesArgs),
     /// What Hostler costs beside a fleet of thousands of agents, held against its budgets.
     Fleet(budgets::FleetArgs),
+    /// What it costs to record a fleet of thousands of agents.
+    Record(budgets::RecordArgs),
     /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
     /// compares it with what is expected.
     Verifier(verifier::VerifierArgs),
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Probes(args) => probes::run(&args),
         Bench::Fleet(args) => budgets::run(&args),
+        Bench::Record(args) => budgets::run_recording(&args),
         Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
     };

@@ -503,6 +503,7 @@ impl TimesArgs {
         Schedule {
             interval: self.interval,
             duration: self.duration,
+            on_alarm: true,
         }
     }
 }

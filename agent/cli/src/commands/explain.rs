@@ -38,6 +38,7 @@ pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Re
     let schedule = Schedule {
         interval: None,
         duration: Some(args.duration),
+        on_alarm: true,
     };
     announce(&printable(&agent.name), &source, schedule, stdout);
     let look = |_: &Reading, _: &Scene| Ok(true);

@@ -31,6 +31,7 @@ pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     let schedule = Schedule {
         interval: Some(args.interval),
         duration,
+        on_alarm: true,
     };
     let mut views = Views::new(&args.agents, stdout);
     let look = |_: &Reading, _: &Scene| Ok(true);

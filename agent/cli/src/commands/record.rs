@@ -33,6 +33,9 @@ pub(crate) fn run(args: &RecordArgs, global: &GlobalArgs) -> Result<(), Failure>
     let schedule = Schedule {
         interval: None,
         duration: args.duration,
+        // The kernel's alarms are counted; a reading more for each would tell nothing that the next
+        // one does not.
+        on_alarm: false,
     };
     let source = Source::Host(Box::new(observer), Some(Box::new(writer)));
     let file = &args.file;

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &ReplayArgs, global: &GlobalArgs, stdout: Stdout) -> Res
     let schedule = Schedule {
         interval: args.interval.or(args.speed.map(|_| INTERVAL)),
         duration: args.duration,
+        on_alarm: false,
     };
     let facts = source.facts();
     let began_ms = source.began_ms();

@@ -130,7 +130,7 @@ fn beside_ping_pong(programs: &[ProgramNs], name: &str) -> String {
     })
 }
 
-fn spread(spread: Spread) -> String {
+pub(super) fn spread(spread: Spread) -> String {
     let Spread {
         median,
         least,
@@ -139,7 +139,7 @@ fn spread(spread: Spread) -> String {
     format!("{median:.2} ({least:.2}–{greatest:.2})")
 }
 
-fn row(what: &str, figure: String, judged: f64, budget: f64) -> [String; 4] {
+pub(super) fn row(what: &str, figure: String, judged: f64, budget: f64) -> [String; 4] {
     let verdict = if judged <= budget {
         "met".to_owned()
     } else {

@@ -174,7 +174,7 @@ fn losses(losses: &LossSignal) -> Vec<(&'static str, u64)> {
     all.into_iter().filter(|&(_, number)| number > 0).collect()
 }
 
-fn cpu_now() -> Result<Duration> {
+pub(super) fn cpu_now() -> Result<Duration> {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("reading a clock")?;
     Ok(Duration::from(now))
 }
