@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build_ebpf;
 mod compare;
+mod fuzz;
 mod test;
 mod verify;
 mod vm;
@@ -28,6 +29,8 @@ enum Task {
     BuildEbpf,
     /// Compare two commands in one guest, by instruction time.
     Compare(compare::CompareArgs),
+    /// Feed the decoders with whatever a fuzzer makes up, for some time each.
+    Fuzz(fuzz::FuzzArgs),
     /// Run every test that this machine can run.
     Test(test::TestArgs),
     /// Compare what the verifier makes of every program on every kernel with what is expected.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Compare(args) => compare::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Verify(args) => verify::run(&args),
         Task::Vm(args) => vm::run(&args),

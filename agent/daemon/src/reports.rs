@@ -114,12 +114,17 @@ where
     }
 }
 
+/// A reading that comes so little before it is due does for it: where a part of a recording is replayed,
+/// the grid begins with a reading that may have been late itself.
+const MOST_EARLY_NS: u64 = 50_000_000;
+
 /// The instants at which reports are due, and the end.
 #[expect(clippy::struct_field_names, reason = "it is their unit")]
 struct Grid {
     due_ns: Option<u64>,
     interval_ns: u64,
     end_ns: Option<u64>,
+    early_ns: u64,
 }
 
 impl Grid {
@@ -129,16 +134,22 @@ impl Grid {
             due_ns: schedule.interval.map(after),
             interval_ns: schedule.interval.map_or(1, nanoseconds).max(1),
             end_ns: schedule.duration.map(after),
+            early_ns: schedule
+                .interval
+                .or(schedule.duration)
+                .map_or(0, |time| (nanoseconds(time) / 10).min(MOST_EARLY_NS)),
         }
     }
 
     fn is_over(&self, at_ns: u64) -> bool {
-        self.end_ns.is_some_and(|end_ns| at_ns >= end_ns)
+        self.end_ns
+            .is_some_and(|end_ns| at_ns >= end_ns.saturating_sub(self.early_ns))
     }
 
     /// Whether a report is due; then the next one is after the reading. After a stop (a suspended
     /// machine, a debugger) one window covers it all.
     fn is_due(&mut self, at_ns: u64) -> bool {
+        let at_ns = at_ns.saturating_add(self.early_ns);
         let Some(due_ns) = self.due_ns.filter(|&due_ns| at_ns >= due_ns) else {
             return false;
         };
@@ -208,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_that_is_a_little_early_does_for_the_report() {
+        assert_eq!(
+            windows(schedule(Some(100), None), &[199, 285, 299, 399]),
+            [(100, 199), (199, 299), (299, 399)]
+        );
+    }
+
+    #[test]
     fn after_a_stop_one_window_covers_it_all_and_the_grid_stays() {
         assert_eq!(
             windows(schedule(Some(100), None), &[200, 555, 560, 601]),
@@ -223,7 +242,7 @@ mod tests {
         );
         assert_eq!(
             windows(schedule(Some(100), Some(200)), &[200, 299, 303]),
-            [(100, 200), (200, 303)]
+            [(100, 200), (200, 299)]
         );
         assert_eq!(
             windows(schedule(Some(100), None), &[200, 204]),

@@ -1,0 +1,57 @@
+//! A recording of a small fleet, and what is reported of it: the way from a file to each report, to the
+//! letter and on any machine. `tests/golden/record` makes the recording anew.
+
+use std::process::Command;
+
+use expect_test::{ExpectFile, expect_file};
+
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/fleet.rec");
+
+fn reported(words: &str, expected: &ExpectFile) {
+    let output = Command::new(env!("CARGO_BIN_EXE_hostler"))
+        .args(words.split(' '))
+        .args(["--from", RECORDING])
+        .output()
+        .expect("hostler can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
+    expected.assert_eq(&String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_recording_is_reported_in_full_as_json() {
+    reported("trace all --json", &expect_file!["all.json"]);
+    reported("trace pressure --json", &expect_file!["pressure.json"]);
+}
+
+#[test]
+fn a_recording_is_reported_to_a_reader() {
+    reported("agents", &expect_file!["agents.txt"]);
+    reported("trace runq --top 5", &expect_file!["runq.txt"]);
+    reported("trace runq --group-by node", &expect_file!["runq-node.txt"]);
+    reported(
+        "trace runq --by preemptor --events",
+        &expect_file!["runq-preemptor.txt"],
+    );
+    reported("trace ledger --top 5", &expect_file!["ledger.txt"]);
+    reported("trace faults --top 5", &expect_file!["faults.txt"]);
+    reported("trace rtt --top 5", &expect_file!["rtt.txt"]);
+    reported("trace pressure --top 5", &expect_file!["pressure.txt"]);
+}
+
+#[test]
+fn a_part_of_a_recording_is_reported_window_by_window() {
+    reported(
+        "trace all --interval 1s --csv --at +2s --duration 3s",
+        &expect_file!["all-part.csv"],
+    );
+}
+
+#[test]
+fn an_agent_is_explained_from_a_recording() {
+    reported("explain */tool-0000", &expect_file!["explain.txt"]);
+    reported(
+        "explain */agent-0003 --at +1s --duration 2s",
+        &expect_file!["explain-part.txt"],
+    );
+}
