@@ -29,8 +29,10 @@ pub struct Losses {
     pub peers_not_counted: SharedU64,
     /// Socket records that could not be made: no memory, or the storage was busy.
     pub sockets_without_record: SharedU64,
+    /// Wake-ups between agents that found no room in the map of wake-ups.
+    pub wakes_not_counted: SharedU64,
     /// Keeps the size at whole cache lines.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 const _: () = assert!(size_of::<Losses>() == 128);

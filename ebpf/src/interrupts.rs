@@ -3,7 +3,7 @@
 //! While a CPU serves an interrupt, some thread or the idle one is still its current one, and
 //! would be blamed for the wait of whoever was woken for that CPU. So the time in handlers is added
 //! up for each CPU, and noted when a thread is woken. All this is loaded only where somebody asks
-//! who made whom wait.
+//! who made whom wait, or who wakes whom.
 
 use aya_ebpf::{
     Global, helpers::generated::bpf_get_current_task_btf, macros::btf_tracepoint,
@@ -49,7 +49,7 @@ pub(crate) fn softirq_exit(_ctx: BtfTracePointContext) -> i32 {
 // between is as it was.
 
 #[inline(always)]
-fn enter() -> i32 {
+pub(crate) fn enter() -> i32 {
     if let Some(cpu) = INTERRUPTS.get(current_cpu()) {
         let depth = cpu.depth.load();
         if depth == 0 {
@@ -61,7 +61,7 @@ fn enter() -> i32 {
 }
 
 #[inline(always)]
-fn leave() -> i32 {
+pub(crate) fn leave() -> i32 {
     let Some(cpu) = INTERRUPTS.get(current_cpu()) else {
         return 0;
     };
@@ -76,6 +76,12 @@ fn leave() -> i32 {
     }
     cpu.depth.store(depth);
     0
+}
+
+/// Whether a CPU serves an interrupt.
+#[inline(always)]
+pub(crate) fn is_in_one(cpu: u32) -> bool {
+    INTERRUPTS.get(cpu).is_some_and(|cpu| cpu.depth.load() != 0)
 }
 
 /// Notes, as a thread is woken, what interrupts have taken until now from the CPU that it waits for.

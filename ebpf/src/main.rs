@@ -31,6 +31,7 @@ mod maps;
 mod offsets;
 mod oom;
 mod pairs;
+mod placement;
 mod sched;
 mod socket_storage;
 mod sockets;
@@ -38,6 +39,7 @@ mod task_storage;
 mod threads;
 mod throttle;
 mod wait_events;
+mod wakes;
 
 /// Grants the helpers that the kernel gives to GPL-compatible programs only.
 #[unsafe(link_section = "license")]

@@ -13,10 +13,12 @@ use hostler_common::{
     losses::Losses,
     pair::{MAX_PAIRS, PairKey, PairTotals},
     peer::{MAX_NETWORKS, MAX_PEERS, NetworkKey, PeerKey, PeerPool, PeerRecord, SocketRecord},
+    placement::PlacementRecord,
     run_queue::CpuRecord,
     slot::{MAX_AGENTS, ProcessLease, RECORDS, SLOTS, SlotLease, SlotState},
     thread_record::ThreadRecord,
     wait_event::{self, ThreadName, WaitBudget, WaitEvent},
+    wake::{MAX_WAKES, WakeKey, WakeTotals},
 };
 
 use crate::{socket_storage::SocketStorage, task_storage::TaskStorage};
@@ -60,6 +62,18 @@ pub(crate) static CHANGES: Array<ProcessChanges, 1, MMAPABLE> = Array::new();
 #[btf_map]
 pub(crate) static FAULT_LATENCIES: Array<FaultLatencies, { SLOTS as usize }, MMAPABLE> =
     Array::new();
+
+/// On which nodes agents run, by slot; a single one if nobody asks.
+#[btf_map]
+pub(crate) static PLACEMENTS: Array<PlacementRecord, { SLOTS as usize }, MMAPABLE> = Array::new();
+
+/// The node of each CPU. User space sizes it to the host before loading, and fills it.
+#[btf_map]
+pub(crate) static CPU_NODES: Array<u32, 1> = Array::new();
+
+/// Who wakes whom; a single entry if nobody asks.
+#[btf_map]
+pub(crate) static WAKES: HashMap<WakeKey, WakeTotals, { MAX_WAKES as usize }> = HashMap::new();
 
 /// What is known of each thread.
 #[btf_map]

@@ -29,6 +29,7 @@ use crate::{
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
     pairs::{count_long_wait, is_long},
+    placement::count_stretch,
     threads::{agent_of, current_cpu},
     throttle,
     wait_events::{Wait, remember_preemptor, send},
@@ -280,6 +281,9 @@ fn count_run(agent: &AgentRecord, thread: &mut ThreadRecord, switch: &Switch) {
         && thread.flags & flag::PROVISIONAL != 0
     {
         count_loss!(provisional_ns, ns);
+    }
+    if let Some(ns) = ran_ns {
+        count_stretch(thread.lease.slot, switch.cpu, ns);
     }
     add_run(&agent.run_queue, ran_ns, involuntary);
     if let Some(cpu) = cpu_view_of(thread.lease, switch.cpu) {

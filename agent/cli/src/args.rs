@@ -3,6 +3,7 @@
 mod agent_pattern;
 mod explain;
 mod options;
+mod placement;
 mod record;
 mod source;
 mod time_span;
@@ -21,6 +22,8 @@ pub(crate) use options::{
     AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
     LedgerArgs, LiveArgs, PeerArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
+use placement::{TOPOLOGY_HELP, WAKES_HELP};
+pub(crate) use placement::{TopologyArgs, WakesArgs};
 use record::{RECORD_HELP, REPLAY_HELP};
 pub(crate) use record::{RecordArgs, ReplayArgs};
 pub(crate) use source::SourceArgs;
@@ -31,6 +34,7 @@ Examples:
   hostler --once --agent '*mcp*'     one table of some agents, then exit
   hostler trace runq --duration 10s  how long each agent waited for a CPU
   hostler explain agents/coder       what held one agent up
+  hostler topology                   nodes, caches, and what runs where
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
 
@@ -47,7 +51,8 @@ Examples:
   hostler trace faults --interval 1s page faults, minor and major
   hostler trace rtt --duration 10s   TCP round trips, by agent and peer
   hostler trace pressure             time lost for want of CPU, memory, I/O
-  hostler trace all --interval 5s    all of these, one line for each agent";
+  hostler trace wakes --duration 10s who wakes whom
+  hostler trace all --interval 5s    most of these, one line for each agent";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -90,6 +95,9 @@ pub(crate) enum Command {
     /// Say where an agent's time went, and what held it up
     #[command(long_about = EXPLAIN_HELP)]
     Explain(ExplainArgs),
+    /// Show the host's shape, and what runs where
+    #[command(long_about = TOPOLOGY_HELP)]
+    Topology(TopologyArgs),
     /// Record all signals of all agents
     #[command(long_about = RECORD_HELP)]
     Record(RecordArgs),
@@ -135,6 +143,9 @@ pub(crate) enum TraceCommand {
     /// Measure where the time of each agent's threads goes
     #[command(long_about = LEDGER_HELP)]
     Ledger(LedgerArgs),
+    /// Measure who wakes whom
+    #[command(long_about = WAKES_HELP)]
+    Wakes(WakesArgs),
 }
 
 impl Args {
@@ -206,6 +217,8 @@ impl Command {
             Self::Trace(TraceCommand::All(all)) => of_sockets(&all.trace, &all.peers),
             Self::Trace(TraceCommand::Rtt(rtt)) => of_sockets(&rtt.trace, &rtt.peers),
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.contradiction(),
+            Self::Trace(TraceCommand::Wakes(wakes)) => wakes.trace.contradiction(),
+            Self::Topology(topology) => topology.contradiction(),
             Self::Explain(explain) => explain.contradiction(),
             Self::Agents(agents) => agents.contradiction(),
             Self::Record(record) => record.peers.contradiction(),
@@ -225,10 +238,12 @@ impl Command {
                     TraceCommand::All(all) => &all.trace.source,
                     TraceCommand::Rtt(rtt) => &rtt.trace.source,
                     TraceCommand::Ledger(ledger) => &ledger.trace.source,
+                    TraceCommand::Wakes(wakes) => &wakes.trace.source,
                 };
                 source.from.is_some()
             }
             Self::Explain(explain) => explain.source.from.is_some(),
+            Self::Topology(topology) => topology.source.from.is_some(),
             Self::Agents(agents) => agents.from.is_some(),
             Self::Replay(_) => true,
             Self::Record(_) | Self::Doctor(_) | Self::Completions { .. } | Self::Man { .. } => {

@@ -15,7 +15,9 @@ mod rtt;
 mod rules;
 mod runq;
 mod source;
+mod topology;
 mod waits;
+mod wakes;
 
 use std::io::{self, IsTerminal as _};
 
@@ -49,6 +51,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         Some(Command::Trace(TraceCommand::Rtt(rtt))) => rtt::run(rtt, global, stdout),
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
+        Some(Command::Trace(TraceCommand::Wakes(wakes))) => wakes::run(wakes, global, stdout),
+        Some(Command::Topology(args)) => topology::run(args, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global, stdout),

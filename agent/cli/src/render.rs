@@ -23,8 +23,10 @@ mod runq_csv;
 mod runq_json;
 mod runq_table;
 mod table;
+mod topology;
 mod units;
 mod waits;
+mod wakes;
 mod wrap;
 
 pub(crate) use agents::{agents_csv, agents_json, agents_text};
@@ -43,7 +45,9 @@ pub(crate) use rtt::{rtt_csv, rtt_json, rtt_text};
 pub(crate) use runq::runq_text;
 pub(crate) use runq_csv::runq_csv;
 pub(crate) use runq_json::runq_json;
+pub(crate) use topology::{topology_json, topology_text};
 pub(crate) use waits::{waits_json, waits_text};
+pub(crate) use wakes::{wakes_csv, wakes_json, wakes_text};
 
 #[cfg(test)]
 mod samples;

@@ -1,5 +1,7 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
+use std::collections::BTreeMap;
+
 use hostler_common::slot::SlotLease;
 use hostler_decide::block_io::BlockIoWindow;
 use hostler_decide::explain::{Evidence, Explanation};
@@ -8,8 +10,11 @@ use hostler_decide::host::HostWindow;
 use hostler_decide::identity::Kind;
 use hostler_decide::pairs::Who;
 use hostler_decide::peers::PeerWindow;
+use hostler_decide::placement::Placement;
 use hostler_decide::polled::PolledWindow;
 use hostler_decide::signal::{Agent, AgentSource, LossSignal};
+use hostler_decide::topology::Topology;
+use hostler_decide::wakes::WakeSignal;
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
 
@@ -349,6 +354,62 @@ impl PressureRow {
         });
         lost_us as f64 * 1e3 / (self.polled.length_ns.max(1) as f64)
     }
+}
+
+/// Who woke whom in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct WakesReport {
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// Whether the host has several nodes.
+    pub(crate) has_nodes: bool,
+    /// Most wake-ups first; also of those lately, if there were none.
+    pub(crate) rows: Vec<WakesRow>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// Who was woken by whom.
+#[derive(Clone, Debug)]
+pub(crate) struct WakesRow {
+    /// The name of who was woken.
+    pub(crate) woken: String,
+    /// Who woke it.
+    pub(crate) waker: Who,
+    /// How often.
+    pub(crate) wakes: WakeSignal,
+    /// How often a second lately, see [`hostler_decide::wakes::WakeGraph`].
+    pub(crate) per_s: f64,
+}
+
+/// The shape of a host, and what ran where in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct TopologyReport {
+    /// The host's name.
+    pub(crate) host: String,
+    /// When the window began, in ns of the monotonic clock.
+    pub(crate) from_ns: u64,
+    /// When it ended.
+    pub(crate) to_ns: u64,
+    /// The shape.
+    pub(crate) topology: Topology,
+    /// How long each CPU was busy, in ns; `None` where it is not known.
+    pub(crate) on_cpu_ns: Option<BTreeMap<u32, u64>>,
+    /// Agents that ran; who ran most comes first.
+    pub(crate) agents: Vec<NodeAgent>,
+    /// What is not exact.
+    pub(crate) losses: LossSignal,
+}
+
+/// Where one agent ran.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeAgent {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it ran.
+    pub(crate) placement: Placement,
 }
 
 /// What a recording holds.

@@ -31,6 +31,7 @@ mod readings;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod wakes;
 mod writer;
 
 #[allow(

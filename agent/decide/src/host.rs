@@ -107,7 +107,7 @@ impl HostWindow {
         };
         self.reclaim = self.reclaim + next.reclaim;
         self.pools = next.pools;
-        self.alarms = added(&self.alarms, &next.alarms, |sum, more| sum + more);
+        self.alarms = added(&self.alarms, &next.alarms, u64::wrapping_add);
     }
 }
 

@@ -8,7 +8,7 @@
 //! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
 //! [`peers`] who sockets talk to, [`polled`] what is read of cgroups from time to time ([`pressure`],
 //! [`reclaim`]), and [`host`] the host as a whole. [`scene`] is what is known of a host beside that.
-//! [`pairs`] keeps room for who made whom wait. [`identity`] says which process belongs to which
+//! [`topology`] is its shape, [`placement`] where threads run, [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs to which
 //! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
 
@@ -20,9 +20,12 @@ pub mod host;
 pub mod identity;
 pub mod pairs;
 pub mod peers;
+pub mod placement;
 pub mod polled;
 pub mod pressure;
 pub mod reclaim;
 pub mod scene;
 pub mod signal;
+pub mod topology;
+pub mod wakes;
 pub mod window;

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use hostler_common::{
-    pair::{INTERRUPTS, NOBODY, PairKey},
+    pair::{INTERRUPTS, NOBODY},
     slot::{KERNEL, OTHER},
 };
 
-use crate::signal::{DEPARTED, PairSignal};
+use crate::signal::DEPARTED;
 
 /// Who made an agent wait.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,22 +68,23 @@ impl Who {
     }
 }
 
-/// The pairs to remove from a map with room for `room`, as two readings of it show them. None while
-/// a quarter is free; else those that had no wait between the readings, the lightest first, until
-/// half is free. What they have waited has been read, so no sum changes by it; one that waits again
-/// begins anew.
-pub fn to_fold(
-    earlier: &BTreeMap<PairKey, PairSignal>,
-    later: &BTreeMap<PairKey, PairSignal>,
+/// The totals to remove from a map with room for `room`, such as those of pairs, as two readings of it
+/// show them. None while a quarter is free; else those to which nothing came between the readings, the
+/// lightest first, until half is free. What they hold has been read, so no sum changes by it; one to
+/// which something comes again begins anew.
+pub fn to_fold<K: Ord + Copy, V: PartialEq>(
+    earlier: &BTreeMap<K, V>,
+    later: &BTreeMap<K, V>,
     room: usize,
-) -> Vec<PairKey> {
+    weight: impl Fn(&V) -> u64,
+) -> Vec<K> {
     if later.len() <= room / 4 * 3 {
         return Vec::new();
     }
-    let mut rested: Vec<(u64, PairKey)> = later
+    let mut rested: Vec<(u64, K)> = later
         .iter()
         .filter(|&(key, totals)| earlier.get(key) == Some(totals))
-        .map(|(&key, totals)| (totals.wait_ns, key))
+        .map(|(&key, totals)| (weight(totals), key))
         .collect();
     rested.sort_unstable();
     rested.truncate(later.len().saturating_sub(room / 2));
@@ -92,10 +93,14 @@ pub fn to_fold(
 
 #[cfg(test)]
 mod tests {
-    use hostler_common::{pair::relation, slot::SlotLease};
+    use hostler_common::{
+        pair::{PairKey, relation},
+        slot::SlotLease,
+    };
     use proptest::prelude::*;
 
     use super::*;
+    use crate::signal::PairSignal;
 
     fn key(slot: u32) -> PairKey {
         PairKey {
@@ -111,6 +116,14 @@ mod tests {
     fn pairs(waits: &[u64]) -> BTreeMap<PairKey, PairSignal> {
         let pair = |(slot, &wait_ns)| (key(slot), PairSignal { waits: 1, wait_ns });
         (0..).zip(waits).map(pair).collect()
+    }
+
+    fn folded_of(
+        earlier: &BTreeMap<PairKey, PairSignal>,
+        later: &BTreeMap<PairKey, PairSignal>,
+        room: usize,
+    ) -> Vec<PairKey> {
+        to_fold(earlier, later, room, |totals| totals.wait_ns)
     }
 
     #[test]
@@ -130,7 +143,7 @@ mod tests {
     #[test]
     fn while_a_quarter_is_free_every_pair_stays() {
         let all = pairs(&[5, 6, 7, 8, 9, 10]);
-        assert_eq!(to_fold(&all, &all, 8), []);
+        assert_eq!(folded_of(&all, &all, 8), []);
     }
 
     #[test]
@@ -153,15 +166,15 @@ mod tests {
             },
         );
         assert_eq!(
-            to_fold(&earlier, &later, 8),
+            folded_of(&earlier, &later, 8),
             [key(3), key(5), key(6), key(0)]
         );
     }
 
     #[test]
     fn where_all_have_waited_none_can_go() {
-        assert_eq!(to_fold(&pairs(&[1; 8]), &pairs(&[2; 8]), 8), []);
-        assert_eq!(to_fold(&BTreeMap::new(), &pairs(&[2; 8]), 8), []);
+        assert_eq!(folded_of(&pairs(&[1; 8]), &pairs(&[2; 8]), 8), []);
+        assert_eq!(folded_of(&BTreeMap::new(), &pairs(&[2; 8]), 8), []);
     }
 
     proptest! {
@@ -174,7 +187,7 @@ mod tests {
             let earlier = pairs(&before);
             let after: Vec<u64> = before.iter().zip(&more).map(|(a, b)| a + b).collect();
             let later = pairs(&after);
-            let folded = to_fold(&earlier, &later, room);
+            let folded = folded_of(&earlier, &later, room);
             for gone in &folded {
                 prop_assert_eq!(earlier[gone], later[gone]);
                 for (stays, totals) in later.iter().filter(|(stays, _)| !folded.contains(stays)) {

@@ -58,7 +58,10 @@ impl PeerCounts {
     /// Connections that stand, of cumulative counts. Two counts are not read at one instant: a
     /// connection may have ended in between.
     pub fn open(&self) -> u64 {
-        let begun = self.connected + self.accepted + self.adopted;
+        let begun = self
+            .connected
+            .wrapping_add(self.accepted)
+            .wrapping_add(self.adopted);
         begun.saturating_sub(self.closed)
     }
 }

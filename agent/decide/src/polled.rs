@@ -129,14 +129,18 @@ impl PolledWindow {
         if next.length_ns == 0 {
             return;
         }
-        self.length_ns += next.length_ns;
         self.pressure = match (self.pressure, next.pressure) {
             (Some(sum), Some(more)) => Some(sum + more),
             (sum, more) => more.or(sum),
         };
-        self.cpu.usage_us += next.cpu.usage_us;
-        self.cpu.throttled_us += next.cpu.throttled_us;
-        self.cpu.throttled_periods += next.cpu.throttled_periods;
+        for (sum, more) in [
+            (&mut self.length_ns, next.length_ns),
+            (&mut self.cpu.usage_us, next.cpu.usage_us),
+            (&mut self.cpu.throttled_us, next.cpu.throttled_us),
+            (&mut self.cpu.throttled_periods, next.cpu.throttled_periods),
+        ] {
+            *sum = sum.wrapping_add(more);
+        }
         self.memory = match (self.memory, next.memory) {
             (Some((_, sum)), Some((amounts, more))) => Some((amounts, sum + more)),
             (sum, more) => more.or(sum),

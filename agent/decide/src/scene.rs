@@ -1,13 +1,14 @@
 //! The scene: what is known of a host beside its signals, so that readings can be judged and shown in
 //! names. It is the same for a host that is watched and for a recording of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use hostler_common::slot::COMMON_SLOTS;
 
 use crate::{
     peers::class_name,
     signal::{AgentReading, Reading},
+    topology::Topology,
 };
 
 /// Whether a signal is among the readings.
@@ -46,6 +47,10 @@ pub struct Signals {
     pub pressure: bool,
     /// Long waits, one by one.
     pub wait_events: bool,
+    /// Who wakes whom.
+    pub wakes: bool,
+    /// On which nodes threads run.
+    pub placement: bool,
     /// How long page faults take.
     pub fault_latency: Availability,
     /// Whom sockets talk to.
@@ -65,8 +70,8 @@ pub struct HostFacts {
     pub kernel: String,
     /// How many CPUs were online.
     pub online_cpus: u32,
-    /// CPU number → node number; empty where all are node 0.
-    pub nodes_of_cpus: BTreeMap<u32, u32>,
+    /// Its shape.
+    pub topology: Topology,
     /// The names that were given to peers, in the order of their classes.
     pub named_peers: Vec<String>,
     /// Which signals there are.

@@ -8,11 +8,12 @@ use hostler_common::{
     peer::PeerKey,
     slot::SlotLease,
     wait_event::WaitEvent,
+    wake::WakeKey,
 };
 
 use crate::{
     durations::BucketReadings, faults::FaultLatencySignal, host::HostSignal, identity::Kind,
-    peers::PeerSignal, polled::PolledSignal,
+    peers::PeerSignal, placement::Placement, polled::PolledSignal, wakes::WakeSignal,
 };
 
 /// The name that is shown in place of that of an agent that is gone.
@@ -139,6 +140,8 @@ pub struct AgentReading {
     pub fault_latency: Option<Arc<FaultLatencySignal>>,
     /// Processes that the kernel ended because memory ran out.
     pub oom_kills: u64,
+    /// Where its threads ran; `None` where that is not counted.
+    pub placement: Option<Arc<Placement>>,
     /// The last reading of its cgroup; `None` if there was none yet.
     pub polled: Option<Arc<PolledSignal>>,
 }
@@ -154,6 +157,7 @@ impl AgentReading {
             faults: FaultSignal::default(),
             fault_latency: None,
             oom_kills: 0,
+            placement: None,
             polled: None,
         }
     }
@@ -219,6 +223,8 @@ pub struct LossSignal {
     pub peers_not_counted: u64,
     /// Sockets that could not be given a record, and what was told of such.
     pub sockets_without_record: u64,
+    /// Wake-ups whose edge found no room.
+    pub wakes_not_counted: u64,
 }
 
 impl LossSignal {
@@ -253,6 +259,7 @@ impl LossSignal {
                 self.sockets_without_record,
                 other.sockets_without_record,
             ),
+            wakes_not_counted: combine(self.wakes_not_counted, other.wakes_not_counted),
         }
     }
 }
@@ -271,6 +278,8 @@ pub struct Reading {
     pub cpus: Vec<CpuReading>,
     /// Who made whom wait; empty unless asked for.
     pub pairs: BTreeMap<PairKey, PairSignal>,
+    /// Who woke whom; empty unless asked for.
+    pub wakes: BTreeMap<WakeKey, WakeSignal>,
     /// Who sockets talk to, ordered by key; empty unless asked for.
     pub peers: Vec<(PeerKey, Arc<PeerSignal>)>,
     /// The host as a whole; `None` unless asked for.

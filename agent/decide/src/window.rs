@@ -15,6 +15,7 @@ use hostler_common::{
     pair::PairKey,
     peer::PeerKey,
     slot::{OTHER, SlotLease},
+    wake::WakeKey,
 };
 
 pub use self::{ledger::LedgerWindow, run_queue::RunQueueWindow, sum::WindowSum};
@@ -24,11 +25,13 @@ use crate::{
     host::HostWindow,
     identity::Kind,
     peers::{PeerWindow, append_peers, peers_between},
+    placement::Placement,
     polled::PolledWindow,
     signal::{
         Agent, AgentReading, AgentSource, CpuReading, DEPARTED, LedgerSignal, LossSignal,
         PairSignal, Reading,
     },
+    wakes::{WakeSignal, append_wakes, wakes_between},
 };
 
 /// What happened between two readings. Who had no threads and did nothing is left out.
@@ -44,6 +47,8 @@ pub struct Window {
     pub cpus: BTreeMap<u32, RunQueueWindow>,
     /// Long waits, by who waited and who made it wait.
     pub pairs: BTreeMap<PairKey, PairSignal>,
+    /// Wake-ups, by who was woken and who woke.
+    pub wakes: BTreeMap<WakeKey, WakeSignal>,
     /// What agents and those that they talk to had to do with each other.
     pub peers: BTreeMap<PeerKey, PeerWindow>,
     /// What happened to the host as a whole; `None` unless asked for.
@@ -69,6 +74,7 @@ impl Window {
             agents: BTreeMap::new(),
             cpus: cpus_between(earlier, later),
             pairs: pairs_between(earlier, later),
+            wakes: wakes_between(&earlier.wakes, &later.wakes),
             peers: peers_between(&earlier.peers, &later.peers),
             host: HostWindow::between(earlier.host.as_ref(), later.host.as_ref()),
             losses: later.losses.since(&earlier.losses),
@@ -89,15 +95,20 @@ impl Window {
         }
         for (pair, more) in next.pairs {
             let sum = self.pairs.entry(pair).or_default();
-            sum.waits += more.waits;
-            sum.wait_ns += more.wait_ns;
+            sum.waits = sum.waits.wrapping_add(more.waits);
+            sum.wait_ns = sum.wait_ns.wrapping_add(more.wait_ns);
         }
+        let left_out = append_wakes(&mut self.wakes, next.wakes);
+        let lost = &mut self.losses.wakes_not_counted;
+        *lost = lost.wrapping_add(left_out);
         match (&mut self.host, next.host) {
             (Some(sum), Some(more)) => sum.append(more),
             (none, more) => *none = more.or(none.take()),
         }
         self.losses.add(&next.losses);
-        self.losses.peers_not_counted += append_peers(&mut self.peers, next.peers);
+        let left_out = append_peers(&mut self.peers, next.peers);
+        let lost = &mut self.losses.peers_not_counted;
+        *lost = lost.wrapping_add(left_out);
     }
 
     fn add_to_agent(&mut self, agent: Arc<Agent>, window: RunQueueWindow) {
@@ -200,9 +211,16 @@ fn agent_between(
         FaultLatencyWindow::between(before.fault_latency.as_ref(), now.fault_latency.as_ref());
     let polled = PolledWindow::between(before.polled.as_ref(), now.polled.as_ref());
     window.polled = (polled.length_ns > 0).then(|| Box::new(polled));
+    window.placement = placement_between(before, now);
     window.oom_kills = now.oom_kills.wrapping_sub(before.oom_kills);
     let is_there = ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle();
     is_there.then_some(window)
+}
+
+fn placement_between(before: &AgentReading, now: &AgentReading) -> Option<Box<Placement>> {
+    let before = before.placement.as_deref().copied().unwrap_or_default();
+    let since = now.placement.as_deref()?.since(&before);
+    (since != Placement::default()).then(|| Box::new(since))
 }
 
 fn cpus_between(earlier: &Reading, later: &Reading) -> BTreeMap<u32, RunQueueWindow> {

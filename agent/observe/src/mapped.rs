@@ -36,6 +36,8 @@ unsafe impl SharedRecord for hostler_common::losses::Losses {}
 unsafe impl SharedRecord for hostler_common::peer::PeerRecord {}
 // SAFETY: shared words and reserved ones that nobody touches.
 unsafe impl SharedRecord for hostler_common::peer::PeerPool {}
+// SAFETY: shared words and reserved ones that nobody touches.
+unsafe impl SharedRecord for hostler_common::placement::PlacementRecord {}
 
 /// The elements of an mmap-able array map.
 pub(crate) struct Mapped<T> {

@@ -8,9 +8,9 @@
 mod cgroups;
 mod claims;
 mod leases;
-mod pairs;
 mod polls;
 mod sockets;
+mod totals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,12 +20,12 @@ use std::{
 };
 
 use hostler_common::{
-    ledger::MAX_THREADS, pair::PairKey, run_queue::cpu_view, slot::SlotLease, wait_event::WaitEvent,
+    ledger::MAX_THREADS, run_queue::cpu_view, slot::SlotLease, wait_event::WaitEvent,
 };
 use hostler_decide::{
     identity::Rules,
     scene::{Availability, CpuView, HostFacts, Signals},
-    signal::{AgentReading, CpuReading, LossSignal, PairSignal, Reading},
+    signal::{AgentReading, CpuReading, LossSignal, Reading},
 };
 
 use self::{claims::ClaimsSeen, polls::Polls, sockets::Sockets};
@@ -43,7 +43,7 @@ use crate::{
     slots::SlotBook,
     snapshot::Snapshot,
     sockets::networks::NamedPeer,
-    topology::{nodes_of_cpus, online_cpus},
+    topology::{online_cpus, topology},
 };
 
 /// How to observe.
@@ -58,6 +58,10 @@ pub struct Options {
     pub select: Box<dyn Fn(&str) -> bool + Send>,
     /// Whether to read who made whom wait.
     pub pairs: bool,
+    /// Whether to read who wakes whom.
+    pub wakes: bool,
+    /// Whether to read on which nodes threads run, and how often they move.
+    pub placement: bool,
     /// Whether to read each of the long waits, as far as the kernel side sends them.
     pub wait_events: bool,
     /// The shortest wait that counts as long, in ns.
@@ -89,6 +93,8 @@ impl Default for Options {
             cpu_view: CpuView::Off,
             select: Box::new(|_| true),
             pairs: false,
+            wakes: false,
+            placement: false,
             wait_events: false,
             long_wait_ns: LONG_WAIT_NS,
             rules: Rules::default(),
@@ -137,8 +143,8 @@ pub struct Observer {
     claims_seen: ClaimsSeen,
     /// `events_not_sent` as of the last rescan.
     events_missed: u64,
-    /// The pairs as they were last read, if there were many.
-    last_pairs: BTreeMap<PairKey, PairSignal>,
+    last_pairs: totals::Last,
+    last_wakes: totals::Last,
     /// Pairs that made room for others.
     pairs_folded: u64,
     started_in: Duration,
@@ -164,6 +170,8 @@ impl Observer {
             causes: options.pairs || options.wait_events,
             wait_events: options.wait_events,
             has_rules,
+            wakes: options.wakes,
+            placement: options.placement,
             fault_latency: options.fault_latency,
             sockets: options.sockets,
             named_peers: !options.peers.is_empty(),
@@ -188,7 +196,8 @@ impl Observer {
             full_ledger_said: false,
             claims_seen: ClaimsSeen::default(),
             events_missed: 0,
-            last_pairs: BTreeMap::new(),
+            last_pairs: totals::Last::new(),
+            last_wakes: totals::Last::new(),
             pairs_folded: 0,
             started_in: Duration::ZERO,
             beginning: Reading::default(),
@@ -230,6 +239,7 @@ impl Observer {
             agents,
             cpus: self.read_cpus(),
             pairs: self.read_pairs(),
+            wakes: self.read_wakes(),
             peers: self.read_peers(),
             host: self.read_host(),
             waits: self.read_waits(),
@@ -307,13 +317,15 @@ impl Observer {
             host: preflight::host_name(),
             kernel: preflight::release(),
             online_cpus: online_cpus(),
-            nodes_of_cpus: nodes_of_cpus(),
+            topology: topology(),
             named_peers: options.peers.iter().map(|peer| peer.name.clone()).collect(),
             signals: Signals {
                 block_io: available.block_io,
                 oom_kills: available.oom_kills,
                 pressure: options.pressure,
                 wait_events: options.wait_events,
+                wakes: options.wakes,
+                placement: options.placement,
                 fault_latency: self.probes.fault_latency().clone(),
                 sockets: self.probes.sockets().clone(),
                 cpus: options.cpu_view,

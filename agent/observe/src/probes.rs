@@ -2,7 +2,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod sockets;
-mod tables;
+pub(crate) mod tables;
 
 use std::{
     error::Error,
@@ -24,9 +24,11 @@ use hostler_common::{
     fault_latency::FaultLatencies,
     losses::Losses,
     peer::{MAX_PEERS, PeerPool, PeerRecord},
+    placement::PlacementRecord,
     run_queue::CpuRecord,
     slot::{RECORDS, SLOTS, SlotState},
-    wait_event::{PERIOD_NS, WAITS_A_PERIOD, WaitEvent},
+    wait_event::{PERIOD_NS, THREAD_NAMES, WAITS_A_PERIOD, WaitEvent},
+    wake::MAX_WAKES,
 };
 use hostler_decide::scene::Availability;
 
@@ -35,7 +37,7 @@ use crate::{
     mapped::Mapped,
     offsets, preflight,
     run_queue_clock::{self, ChosenClock, ProbeClock},
-    topology::possible_cpus,
+    topology::{nodes_of_cpus, possible_cpus},
 };
 
 /// The programs as they were compiled.
@@ -60,6 +62,17 @@ const FOR_CAUSES: [&str; 4] = [
     "softirq_exit",
 ];
 
+/// Programs without which it is not known who wakes whom, beside [`FOR_CAUSES`]: first those who tell
+/// interrupts apart.
+const FOR_WAKES: [&str; 3] = [
+    "hrtimer_expire_entry",
+    "hrtimer_expire_exit",
+    "sched_waking",
+];
+
+/// The program that counts how often threads are put on another CPU.
+const FOR_PLACEMENT: &str = "sched_migrate_task";
+
 /// Programs that measure. Switches come first: a wake-up whose end is not seen would make a wait
 /// out of all that follows it.
 const SCHEDULER: [&str; 3] = ["sched_switch", "sched_wakeup", "sched_wakeup_new"];
@@ -83,6 +96,10 @@ pub(crate) struct Settings {
     pub(crate) long_wait_ns: u64,
     /// Whether anybody asks who made whom wait.
     pub(crate) causes: bool,
+    /// Whether anybody asks who wakes whom.
+    pub(crate) wakes: bool,
+    /// Whether anybody asks on which nodes threads run.
+    pub(crate) placement: bool,
     /// Whether single long waits are to be sent.
     pub(crate) wait_events: bool,
     /// Whether rules may say whose a process is.
@@ -102,10 +119,60 @@ pub(crate) struct Settings {
 impl Settings {
     fn followers(&self) -> Vec<&'static str> {
         let mut names = LIFECYCLE.to_vec();
-        if self.causes {
+        if self.causes || self.wakes {
             names.extend(FOR_CAUSES);
         }
+        if self.wakes {
+            names.extend(FOR_WAKES);
+        }
+        if self.placement {
+            names.push(FOR_PLACEMENT);
+        }
         names
+    }
+}
+
+/// How many elements maps have: those that nobody asks for have one.
+struct Sizes {
+    cpus: u32,
+    wait_ring_bytes: u32,
+    thread_names: u32,
+    peers: u32,
+    latencies: u32,
+    placements: u32,
+    wakes: u32,
+}
+
+impl Sizes {
+    fn of(settings: &Settings, cpus: u32) -> Self {
+        let if_wanted = |is_wanted, size| if is_wanted { size } else { 1 };
+        Self {
+            cpus,
+            wait_ring_bytes: wait_ring_bytes(settings.wait_events, cpus),
+            thread_names: if_wanted(settings.wait_events, THREAD_NAMES),
+            peers: if_wanted(settings.sockets, MAX_PEERS),
+            latencies: if_wanted(settings.fault_latency, SLOTS),
+            placements: if_wanted(settings.placement, SLOTS),
+            wakes: if_wanted(settings.wakes, MAX_WAKES),
+        }
+    }
+
+    fn tell(&self, loader: &mut EbpfLoader<'_>) {
+        for (map, size) in [
+            ("CPUS", self.cpus),
+            ("INTERRUPTS", self.cpus),
+            ("CPU_NODES", self.cpus),
+            ("WAIT_EVENTS", self.wait_ring_bytes),
+            ("THREAD_NAMES", self.thread_names),
+            ("PEERS", self.peers),
+            ("PEER_RECORDS", self.peers),
+            ("FREE_PEERS", self.peers),
+            ("FAULT_LATENCIES", self.latencies),
+            ("PLACEMENTS", self.placements),
+            ("WAKES", self.wakes),
+        ] {
+            loader.map_max_entries(map, size);
+        }
     }
 }
 
@@ -121,6 +188,8 @@ pub(crate) struct Probes {
     sockets: Availability,
     fault_latencies: Mapped<FaultLatencies>,
     fault_latency: Availability,
+    placements: Mapped<PlacementRecord>,
+    has_placement: bool,
     events: RingBuf<MapData>,
     waits: RingBuf<MapData>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -139,33 +208,30 @@ impl Probes {
         let btf = Btf::from_sys_fs().map_err(|error| ObserveError::refused("the BTF", error))?;
         let cpus = possible_cpus();
         let mut loader = EbpfLoader::new();
-        loader
-            .btf(Some(&btf))
-            .allow_unsupported_maps()
-            .map_max_entries("CPUS", cpus)
-            .map_max_entries("INTERRUPTS", cpus)
-            .map_max_entries("WAIT_EVENTS", wait_ring_bytes(settings.wait_events, cpus));
-        if !settings.wait_events {
-            loader.map_max_entries("THREAD_NAMES", 1);
-        }
-        let peers = if settings.sockets { MAX_PEERS } else { 1 };
-        for map in ["PEERS", "PEER_RECORDS", "FREE_PEERS"] {
-            loader.map_max_entries(map, peers);
-        }
-        let latencies = if settings.fault_latency { SLOTS } else { 1 };
-        loader.map_max_entries("FAULT_LATENCIES", latencies);
+        loader.btf(Some(&btf)).allow_unsupported_maps();
+        let sizes = Sizes::of(settings, cpus);
+        sizes.tell(&mut loader);
         let available = Available::from_fields(&fields);
         let clock = run_queue_clock::choose(settings.clock, available.run_queue_clock)?;
         let reads_run_queue = clock.clock == ProbeClock::RunQueue;
-        let [wait_events, causes, rules, run_queue_clock, named_peers] = [
+        let [
+            wait_events,
+            causes,
+            placement,
+            rules,
+            run_queue_clock,
+            named_peers,
+        ] = [
             settings.wait_events,
             settings.causes,
+            settings.placement,
             settings.has_rules,
             reads_run_queue,
             settings.named_peers,
         ]
         .map(u32::from);
         loader.override_global("INTERRUPTS_WANTED", &causes, true);
+        loader.override_global("PLACEMENT_WANTED", &placement, true);
         loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);
         loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);
         loader.override_global("RULES", &rules, true);
@@ -193,15 +259,21 @@ impl Probes {
             cpus: Mapped::new("CPUS", descriptor(&ebpf, "CPUS")?, cpus)?,
             losses: Mapped::new("LOSSES", descriptor(&ebpf, "LOSSES")?, 1)?,
             changes: Mapped::new("CHANGES", descriptor(&ebpf, "CHANGES")?, 1)?,
-            peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, peers)?,
+            peers: Mapped::new("PEERS", descriptor(&ebpf, "PEERS")?, sizes.peers)?,
             peer_pool: Mapped::new("PEER_POOL", descriptor(&ebpf, "PEER_POOL")?, 1)?,
             sockets: Availability::Unwanted,
             fault_latencies: Mapped::new(
                 "FAULT_LATENCIES",
                 descriptor(&ebpf, "FAULT_LATENCIES")?,
-                latencies,
+                sizes.latencies,
             )?,
             fault_latency: Availability::Unwanted,
+            placements: Mapped::new(
+                "PLACEMENTS",
+                descriptor(&ebpf, "PLACEMENTS")?,
+                sizes.placements,
+            )?,
+            has_placement: settings.placement,
             events,
             waits,
             warnings: EbpfLogger::init(&mut ebpf)
@@ -212,6 +284,9 @@ impl Probes {
             ebpf,
             followers,
         };
+        if settings.placement || settings.wakes {
+            probes.tell_nodes(&nodes_of_cpus())?;
+        }
         if settings.sockets {
             probes.sockets = probes.sockets_of(&btf);
         }
@@ -265,6 +340,13 @@ impl Probes {
             return None;
         }
         self.fault_latencies.records().get(slot as usize)
+    }
+
+    /// Where an agent's threads ran, by slot; `None` where that is not counted.
+    pub(crate) fn placement(&self, slot: u32) -> Option<&PlacementRecord> {
+        let is_counted = self.has_placement;
+        let record = self.placements.records().get(slot as usize);
+        record.filter(|_| is_counted)
     }
 
     /// Attaches the programs that follow threads and cgroups.

@@ -10,12 +10,14 @@ use hostler_common::{
     histogram::Histogram,
     ledger::{Ledger, STATES},
     losses::Losses,
+    placement::PlacementRecord,
     run_queue::{CpuRecord, RunQueue},
     slot::{self, record_index},
 };
 use hostler_decide::{
     durations::BucketReadings,
     faults::FaultLatencySignal,
+    placement::Placement,
     signal::{AgentReading, BlockIoSignal, CpuReading, FaultSignal, LossSignal, RunQueueSignal},
 };
 
@@ -60,6 +62,7 @@ fn refresh<'a>(
             reading.faults = sum_of_faults(probes, slot);
             reading.fault_latency = probes.fault_latencies(slot).map(read_fault_latencies);
             reading.oom_kills = sum_of_oom_kills(probes, slot);
+            reading.placement = probes.placement(slot).map(read_placement);
         }
         entry.last = Arc::new(reading);
         entry.is_changed = false;
@@ -84,6 +87,13 @@ pub(crate) fn clear(probes: &Probes, slot: u32) {
     if let Some(latencies) = probes.fault_latencies(slot) {
         clear_histogram(&latencies.minor);
         clear_histogram(&latencies.major);
+    }
+    if let Some(record) = probes.placement(slot) {
+        for ns in &record.on_cpu_ns {
+            ns.store(0);
+        }
+        record.migrations.store(0);
+        record.node_migrations.store(0);
     }
     for record in shards(probes, slot) {
         clear_one(record);
@@ -133,6 +143,7 @@ pub(crate) fn read_losses(losses: &Losses, agents_without_slot: u64) -> LossSign
         pairs_folded: 0,
         peers_not_counted: losses.peers_not_counted.load(),
         sockets_without_record: losses.sockets_without_record.load(),
+        wakes_not_counted: losses.wakes_not_counted.load(),
     }
 }
 
@@ -166,6 +177,14 @@ fn read_fault_latencies(latencies: &FaultLatencies) -> Arc<FaultLatencySignal> {
     Arc::new(FaultLatencySignal {
         minor: buckets(&latencies.minor),
         major: buckets(&latencies.major),
+    })
+}
+
+fn read_placement(record: &PlacementRecord) -> Arc<Placement> {
+    Arc::new(Placement {
+        on_cpu_ns: std::array::from_fn(|node| record.on_cpu_ns[node].load()),
+        migrations: record.migrations.load(),
+        node_migrations: record.node_migrations.load(),
     })
 }
 

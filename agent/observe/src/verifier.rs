@@ -70,6 +70,8 @@ pub fn program_bills() -> Result<Vec<ProgramBill>, ObserveError> {
         cpu_view: cpu_view::SELECTED,
         long_wait_ns: LONG_WAIT_NS,
         causes: true,
+        wakes: true,
+        placement: true,
         wait_events: true,
         has_rules: true,
         fault_latency: true,

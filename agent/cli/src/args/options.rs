@@ -551,7 +551,7 @@ pub(super) fn parse_long(text: &str) -> Result<Duration, String> {
     Err("must be between 1us and 1m; write for example 1ms".to_owned())
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),

@@ -52,6 +52,9 @@ pub(crate) struct RecordArgs {
     /// Also record waits by CPU, for `trace runq --group-by cpu` and `node`
     #[arg(long)]
     pub(crate) cpus: bool,
+    /// Also record who wakes whom, for `trace wakes`
+    #[arg(long)]
+    pub(crate) wakes: bool,
     /// Also record how long page faults take, where the kernel allows it
     #[arg(long)]
     pub(crate) fault_latency: bool,

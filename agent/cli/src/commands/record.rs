@@ -59,6 +59,9 @@ fn options(args: &RecordArgs) -> Options {
         },
         pairs: true,
         wait_events: args.events,
+        wakes: args.wakes,
+        // Where a host has one node, all runs there; else a count more at a switch is little.
+        placement: true,
         long_wait_ns: u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX),
         fault_latency: args.fault_latency,
         sockets: true,

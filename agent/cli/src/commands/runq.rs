@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hostler_decide::{
     scene::{CpuView, Scene},
     signal::Reading,
+    topology::Topology,
     window::{RunQueueWindow, Window},
 };
 use hostler_observe::Options;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
             from_ns: window.from_ns,
             to_ns: window.to_ns,
             group_by: args.group_by,
-            rows: rows(args, window, &scene.facts.nodes_of_cpus),
+            rows: rows(args, window, &scene.facts.topology),
             losses: window.losses,
         };
         let is_first = std::mem::take(&mut is_first);
@@ -59,7 +60,7 @@ fn options(args: &RunqArgs) -> Options {
     }
 }
 
-fn rows(args: &RunqArgs, window: &Window, nodes: &BTreeMap<u32, u32>) -> Vec<Row> {
+fn rows(args: &RunqArgs, window: &Window, topology: &Topology) -> Vec<Row> {
     let row = |name, window| Row {
         agent: None,
         name,
@@ -89,9 +90,7 @@ fn rows(args: &RunqArgs, window: &Window, nodes: &BTreeMap<u32, u32>) -> Vec<Row
         GroupBy::Node => {
             let mut sums = BTreeMap::<u32, RunQueueWindow>::new();
             for (cpu, window) in &window.cpus {
-                sums.entry(nodes.get(cpu).copied().unwrap_or(0))
-                    .or_default()
-                    .add(window);
+                sums.entry(topology.node_of(*cpu)).or_default().add(window);
             }
             by_number("node", sums)
         }

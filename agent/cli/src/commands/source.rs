@@ -34,6 +34,10 @@ pub(super) enum Need {
     Causes,
     /// And each of these waits.
     SingleWaits,
+    /// Who wakes whom.
+    Wakes,
+    /// On which nodes threads run.
+    Placement,
 }
 
 impl Need {
@@ -46,6 +50,8 @@ impl Need {
             Self::Pressure => (signals.pressure, "pressure", ""),
             Self::Cpus => (signals.cpus == CpuView::All, "waits by CPU", " --cpus"),
             Self::Causes => (signals.long_wait_ns.is_some(), "who made whom wait", ""),
+            Self::Wakes => (signals.wakes, "who wakes whom", " --wakes"),
+            Self::Placement => (signals.placement, "where threads run", ""),
             Self::SingleWaits => (signals.wait_events, "single waits", " --events"),
         };
         (!is_there).then_some((what, option))

@@ -21,6 +21,7 @@ pub(super) struct LossesJson {
     pairs_folded: u64,
     peers_not_counted: u64,
     sockets_without_record: u64,
+    wakes_not_counted: u64,
 }
 
 impl From<LossSignal> for LossesJson {
@@ -38,6 +39,7 @@ impl From<LossSignal> for LossesJson {
             pairs_folded: losses.pairs_folded,
             peers_not_counted: losses.peers_not_counted,
             sockets_without_record: losses.sockets_without_record,
+            wakes_not_counted: losses.wakes_not_counted,
         }
     }
 }
@@ -95,6 +97,11 @@ pub(super) fn clauses(losses: &LossSignal) -> Vec<String> {
             "socket could not be given a record",
             "sockets could not be given a record, or were told of without one",
         ),
+        (
+            losses.wakes_not_counted,
+            "wake-up was not laid to who caused it: the table of wake-ups is full",
+            "wake-ups were not laid to who caused them: the table of wake-ups is full",
+        ),
     ];
     let mut clauses: Vec<String> = counted
         .iter()
@@ -148,6 +155,7 @@ mod tests {
             pairs_folded: 5,
             peers_not_counted: 4,
             sockets_without_record: 1,
+            wakes_not_counted: 2,
         });
         expect![[r#"
 
@@ -162,6 +170,7 @@ mod tests {
               1 long wait is in the sums only: its event found no room
               4 readings of sockets were left out: the table of peers is full
               1 socket could not be given a record
+              2 wake-ups were not laid to who caused them: the table of wake-ups is full
               1.20 s of CPU time of new processes was charged to parents or cgroups
         "#]]
         .assert_eq(&one_or_many);

@@ -76,6 +76,8 @@ fn signals(facts: &HostFacts) -> String {
         (is_there(&signals.fault_latency), "fault latency"),
         (is_there(&signals.sockets), "TCP sockets"),
         (signals.pressure, "pressure and pools"),
+        (signals.wakes, "who wakes whom"),
+        (signals.placement, "where threads run"),
     ];
     let there: Vec<&str> = all
         .iter()

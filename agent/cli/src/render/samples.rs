@@ -62,6 +62,7 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         faults: FaultWindow::default(),
         fault_latency: FaultLatencyWindow::default(),
         oom_kills: 0,
+        placement: None,
         polled: None,
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use hostler_common::{
     ledger::{STATES, state},
+    placement::MAX_NODES,
     slot::{SLOTS, SlotLease},
 };
 use hostler_decide::{
     faults::FaultLatencySignal,
     identity::Kind,
+    placement::Placement,
     signal::{Agent, AgentReading, AgentSource, BlockIoSignal, FaultSignal},
 };
 
@@ -91,6 +93,7 @@ fn did_something(old: &AgentReading, new: &AgentReading) -> bool {
         || old.faults != new.faults
         || old.oom_kills != new.oom_kills
         || old.fault_latency != new.fault_latency
+        || old.placement != new.placement
 }
 
 /// The table that follows `before` by the changes that were read at `at_ns`.
@@ -212,6 +215,10 @@ struct Columns {
     has_fault_latency: ColumnOut,
     minor_latency: HistogramsOut,
     major_latency: HistogramsOut,
+    has_placement: ColumnOut,
+    on_node_ns: [ColumnOut; MAX_NODES],
+    migrations: ColumnOut,
+    node_migrations: ColumnOut,
 }
 
 impl Columns {
@@ -242,6 +249,24 @@ impl Columns {
         let now = latency.1.as_deref().unwrap_or(&none);
         self.minor_latency.push(&before.minor, &now.minor);
         self.major_latency.push(&before.major, &now.major);
+        self.push_placement(old.placement.as_deref(), new.placement.as_deref());
+    }
+
+    fn push_placement(&mut self, old: Option<&Placement>, new: Option<&Placement>) {
+        self.has_placement
+            .push(old.is_some().into(), new.is_some().into());
+        let before = old.copied().unwrap_or_default();
+        let now = new.copied().unwrap_or_default();
+        for (column, (before, now)) in self
+            .on_node_ns
+            .iter_mut()
+            .zip(before.on_cpu_ns.into_iter().zip(now.on_cpu_ns))
+        {
+            column.push(before, now);
+        }
+        self.migrations.push(before.migrations, now.migrations);
+        self.node_migrations
+            .push(before.node_migrations, now.node_migrations);
     }
 }
 
@@ -263,9 +288,20 @@ impl From<Columns> for schema::Agents {
             has_fault_latency: columns.has_fault_latency.into(),
             minor_latency: columns.minor_latency.into(),
             major_latency: columns.major_latency.into(),
+            has_placement: columns.has_placement.into(),
+            on_node_ns: up_to_the_last(columns.on_node_ns),
+            migrations: columns.migrations.into(),
+            node_migrations: columns.node_migrations.into(),
             ..Self::default()
         }
     }
+}
+
+/// The columns up to the last one that holds anything.
+fn up_to_the_last<const N: usize>(columns: [ColumnOut; N]) -> Vec<schema::Column> {
+    let mut columns = columns.map(Option::<schema::Column>::from).to_vec();
+    while columns.pop_if(|column| column.is_none()).is_some() {}
+    columns.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 struct ColumnsIn<'a> {
@@ -278,14 +314,17 @@ struct ColumnsIn<'a> {
     has_fault_latency: Changes<'a>,
     minor_latency: HistogramsIn<'a>,
     major_latency: HistogramsIn<'a>,
+    has_placement: Changes<'a>,
+    on_node_ns: [Changes<'a>; MAX_NODES],
+    migrations: [Changes<'a>; 2],
 }
 
 impl<'a> ColumnsIn<'a> {
     fn of(message: &'a schema::Agents, rows: usize) -> Result<Self, Malformed> {
         let one = |column: &'a Option<schema::Column>| Changes::of(column.as_ref(), rows);
         Ok(Self {
-            units: by_state(&message.ledger_units, rows)?,
-            threads: by_state(&message.ledger_threads, rows)?,
+            units: each(&message.ledger_units, rows)?,
+            threads: each(&message.ledger_threads, rows)?,
             run_queues: RunQueuesIn::of(message.run_queues.as_ref(), rows)?,
             block_io: [one(&message.read_bytes)?, one(&message.written_bytes)?],
             faults: [one(&message.minor_faults)?, one(&message.major_faults)?],
@@ -293,6 +332,9 @@ impl<'a> ColumnsIn<'a> {
             has_fault_latency: one(&message.has_fault_latency)?,
             minor_latency: HistogramsIn::of(message.minor_latency.as_ref(), rows)?,
             major_latency: HistogramsIn::of(message.major_latency.as_ref(), rows)?,
+            has_placement: one(&message.has_placement)?,
+            on_node_ns: each(&message.on_node_ns, rows)?,
+            migrations: [one(&message.migrations)?, one(&message.node_migrations)?],
         })
     }
 
@@ -335,23 +377,46 @@ impl<'a> ColumnsIn<'a> {
         };
         self.minor_latency.apply(&mut latency.minor);
         self.major_latency.apply(&mut latency.major);
+        self.apply_placement(row, reading)
+    }
+
+    fn apply_placement(&self, row: usize, reading: &mut AgentReading) -> Result<(), Malformed> {
+        let had_placement = u64::from(reading.placement.is_some());
+        match self.has_placement.apply(row, had_placement) {
+            0 => reading.placement = None,
+            1 => {
+                let placement = Arc::make_mut(reading.placement.get_or_insert_default());
+                for (column, ns) in self.on_node_ns.iter().zip(&mut placement.on_cpu_ns) {
+                    *ns = column.apply(row, *ns);
+                }
+                let [migrations, node_migrations] = self.migrations;
+                placement.migrations = migrations.apply(row, placement.migrations);
+                placement.node_migrations = node_migrations.apply(row, placement.node_migrations);
+            }
+            _ => {
+                return Err(Malformed::because(
+                    "where threads run is neither known nor unknown",
+                ));
+            }
+        }
         Ok(())
     }
 }
 
-fn by_state(columns: &[schema::Column], rows: usize) -> Result<[Changes<'_>; STATES], Malformed> {
-    let none = Changes::of(None, rows)?;
-    let mut by_state = [none; STATES];
-    if !columns.is_empty() && columns.len() != STATES {
-        return Err(Malformed::because(format!(
-            "a ledger of {} states",
-            columns.len()
-        )));
+/// As many columns as there are, the last of which may be left out.
+fn each<const N: usize>(
+    columns: &[schema::Column],
+    rows: usize,
+) -> Result<[Changes<'_>; N], Malformed> {
+    let mut each = [Changes::of(None, rows)?; N];
+    if columns.len() > N {
+        let what = format!("{} columns where there are {N}", columns.len());
+        return Err(Malformed(what));
     }
-    for (changes, column) in by_state.iter_mut().zip(columns) {
+    for (changes, column) in each.iter_mut().zip(columns) {
         *changes = Changes::of(Some(column), rows)?;
     }
-    Ok(by_state)
+    Ok(each)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use hostler_common::{
     histogram::{BUCKETS, BUCKETS_PER_OCTAVE},
     ledger::{STATES, UNIT_NS},
 };
-use hostler_decide::scene::{Availability, CpuView, HostFacts, Signals};
+use hostler_decide::{
+    scene::{Availability, CpuView, HostFacts, Signals},
+    topology::{CpuPlace, Node, Topology},
+};
 
 use super::{Damage, schema};
 
@@ -50,7 +53,6 @@ pub(super) fn check_sizes(header: &schema::Header) -> Result<(), Damage> {
 }
 
 pub(super) fn message(facts: &HostFacts) -> schema::Header {
-    let nodes = facts.nodes_of_cpus.iter();
     let signals = &facts.signals;
     let cpus = match signals.cpus {
         CpuView::Off => schema::CpuView::Off,
@@ -63,15 +65,15 @@ pub(super) fn message(facts: &HostFacts) -> schema::Header {
         host: facts.host.clone(),
         kernel: facts.kernel.clone(),
         online_cpus: facts.online_cpus,
-        cpu_nodes: nodes
-            .map(|(&cpu, &node)| schema::CpuNode { cpu, node })
-            .collect(),
+        topology: Some(topology_message(&facts.topology)),
         named_peers: facts.named_peers.clone(),
         signals: Some(schema::Signals {
             block_io: signals.block_io,
             oom_kills: signals.oom_kills,
             pressure: signals.pressure,
             wait_events: signals.wait_events,
+            wakes: signals.wakes,
+            placement: signals.placement,
             fault_latency: Some(availability_message(&signals.fault_latency)),
             sockets: Some(availability_message(&signals.sockets)),
             cpus: cpus.into(),
@@ -86,17 +88,15 @@ pub(super) fn facts(header: schema::Header) -> HostFacts {
         host: header.host,
         kernel: header.kernel,
         online_cpus: header.online_cpus,
-        nodes_of_cpus: header
-            .cpu_nodes
-            .iter()
-            .map(|place| (place.cpu, place.node))
-            .collect(),
+        topology: topology(header.topology.unwrap_or_default()),
         named_peers: header.named_peers,
         signals: Signals {
             block_io: signals.block_io,
             oom_kills: signals.oom_kills,
             pressure: signals.pressure,
             wait_events: signals.wait_events,
+            wakes: signals.wakes,
+            placement: signals.placement,
             cpus: match signals.cpus() {
                 schema::CpuView::Off => CpuView::Off,
                 schema::CpuView::All => CpuView::All,
@@ -106,6 +106,52 @@ pub(super) fn facts(header: schema::Header) -> HostFacts {
             fault_latency: availability(signals.fault_latency),
             sockets: availability(signals.sockets),
         },
+    }
+}
+
+fn topology_message(topology: &Topology) -> schema::Topology {
+    let cpus = topology.cpus.iter().map(|(&number, place)| schema::Cpu {
+        number,
+        package: place.package,
+        l3: place.l3,
+        core: place.core,
+        node: place.node,
+    });
+    let distance = |(&node, &distance): (&u32, &u64)| schema::Distance { node, distance };
+    let nodes = topology.nodes.iter().map(|(&number, node)| schema::Node {
+        number,
+        memory_bytes: node.memory_bytes,
+        distances: node.distances.iter().map(distance).collect(),
+    });
+    schema::Topology {
+        cpus: cpus.collect(),
+        nodes: nodes.collect(),
+        l3_bytes: topology.l3_bytes.clone(),
+    }
+}
+
+fn topology(message: schema::Topology) -> Topology {
+    let place = |cpu: schema::Cpu| {
+        let place = CpuPlace {
+            package: cpu.package,
+            l3: cpu.l3,
+            core: cpu.core,
+            node: cpu.node,
+        };
+        (cpu.number, place)
+    };
+    let node = |node: schema::Node| {
+        let distances = node.distances.iter().map(|end| (end.node, end.distance));
+        let described = Node {
+            memory_bytes: node.memory_bytes,
+            distances: distances.collect(),
+        };
+        (node.number, described)
+    };
+    Topology {
+        cpus: message.cpus.into_iter().map(place).collect(),
+        nodes: message.nodes.into_iter().map(node).collect(),
+        l3_bytes: message.l3_bytes,
     }
 }
 

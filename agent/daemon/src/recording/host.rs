@@ -162,6 +162,7 @@ pub(super) fn losses_message(losses: &LossSignal) -> schema::Losses {
         pairs_folded: losses.pairs_folded,
         peers_not_counted: losses.peers_not_counted,
         sockets_without_record: losses.sockets_without_record,
+        wakes_not_counted: losses.wakes_not_counted,
     }
 }
 
@@ -179,5 +180,6 @@ pub(super) fn losses(message: &schema::Losses) -> LossSignal {
         pairs_folded: message.pairs_folded,
         peers_not_counted: message.peers_not_counted,
         sockets_without_record: message.sockets_without_record,
+        wakes_not_counted: message.wakes_not_counted,
     }
 }

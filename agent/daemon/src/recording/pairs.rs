@@ -25,22 +25,21 @@ pub(super) fn changes(
     let (mut gone, mut changed) = <(Gaps, Gaps)>::default();
     let (mut waits, mut wait_ns) = <(ColumnOut, ColumnOut)>::default();
     for step in steps(&rows(before), &rows(now), |(key, _)| *key) {
-        let (row, old, (key, new)) = match step {
+        let (row, old, new) = match step {
             Step::Gone(row) => {
                 gone.push(row);
                 continue;
             }
-            Step::Stayed(row, (_, old), new) => (row, *old, new),
-            Step::Came(row, new) => {
-                message.came_slot.push(new.0.waiter.slot);
-                message.came_generation.push(new.0.waiter.generation);
-                message.came_cause.push(new.0.cause);
-                message.came_relation.push(new.0.relation);
-                (row, PairSignal::default(), new)
+            Step::Stayed(row, (_, old), (_, new)) => (row, *old, *new),
+            Step::Came(row, (key, new)) => {
+                message.came_slot.push(key.waiter.slot);
+                message.came_generation.push(key.waiter.generation);
+                message.came_cause.push(key.cause);
+                message.came_relation.push(key.relation);
+                (row, PairSignal::default(), *new)
             }
         };
-        debug_assert_eq!(now.get(key), Some(new));
-        if old != *new {
+        if old != new {
             changed.push(row);
             waits.push(old.waits, new.waits);
             wait_ns.push(old.wait_ns, new.wait_ns);

@@ -6,7 +6,7 @@ use hostler_common::{
 };
 use hostler_decide::signal::Reading;
 
-use super::{Moment, agents, cpus, host, pairs, peers, rows::Malformed, schema};
+use super::{Moment, agents, cpus, host, pairs, peers, rows::Malformed, schema, wakes};
 
 /// Single waits that a reading can hold: more than all CPUs may tell of in a minute.
 const MAX_WAITS: usize = 1 << 20;
@@ -35,6 +35,7 @@ pub(super) fn changes(before: &Moment, now: &Moment) -> schema::Reading {
         cpus: Some(cpus::changes(&old.cpus, &new.cpus)),
         pairs: Some(pairs::changes(&old.pairs, &new.pairs)),
         peers: Some(peers::changes(&old.peers, &new.peers)),
+        wakes: Some(wakes::changes(&old.wakes, &new.wakes)),
         host: new.host.as_ref().map(host::message),
         waits: new
             .waits
@@ -74,6 +75,7 @@ pub(super) fn apply(before: &Moment, message: schema::Reading) -> Result<Moment,
             cpus: cpus::apply(&old.cpus, &message.cpus.unwrap_or_default())?,
             pairs: pairs::apply(&old.pairs, &message.pairs.unwrap_or_default())?,
             peers: peers::apply(&old.peers, &message.peers.unwrap_or_default())?,
+            wakes: wakes::apply(&old.wakes, &message.wakes.unwrap_or_default())?,
             host: message.host.map(host::signal).transpose()?,
             waits: waits?,
             losses: host::losses(&message.losses.unwrap_or_default()),

@@ -51,7 +51,7 @@ impl LedgerWindow {
 
     pub(super) fn add(&mut self, other: &Self) {
         for (ns, more) in self.ns.iter_mut().zip(other.ns) {
-            *ns += more;
+            *ns = ns.wrapping_add(more);
         }
         self.threads = other.threads;
     }

@@ -9,6 +9,7 @@ use crate::{
     block_io::BlockIoWindow,
     durations::Durations,
     faults::{FaultLatencyWindow, FaultWindow},
+    placement::Placement,
     polled::PolledWindow,
     signal::{CpuReading, RunQueueSignal},
 };
@@ -38,6 +39,8 @@ pub struct RunQueueWindow {
     pub fault_latency: FaultLatencyWindow,
     /// Processes that the kernel ended because memory ran out; nothing is known of a CPU.
     pub oom_kills: u64,
+    /// Where its threads ran, where that is counted; nothing is known of a CPU.
+    pub placement: Option<Box<Placement>>,
     /// What was read of its cgroup from time to time, if it was read; nothing is known of a CPU.
     pub polled: Option<Box<PolledWindow>>,
 }
@@ -64,7 +67,10 @@ impl RunQueueWindow {
         Self {
             ledger,
             // Each switch ended a stretch; one that is being counted may be in its bucket already.
-            voluntary_switches: (on_cpu.total() + unmeasured).saturating_sub(involuntary_switches),
+            voluntary_switches: on_cpu
+                .total()
+                .wrapping_add(unmeasured)
+                .saturating_sub(involuntary_switches),
             involuntary_switches,
             wake_wait: later.wake_wait.since(&earlier.wake_wait),
             preempt_wait: later.preempt_wait.since(&earlier.preempt_wait),
@@ -73,6 +79,7 @@ impl RunQueueWindow {
             faults: FaultWindow::default(),
             fault_latency: FaultLatencyWindow::default(),
             oom_kills: 0,
+            placement: None,
             polled: None,
         }
     }
@@ -109,18 +116,30 @@ impl RunQueueWindow {
     /// those of the last one.
     pub fn add(&mut self, other: &Self) {
         self.ledger.add(&other.ledger);
-        self.voluntary_switches += other.voluntary_switches;
-        self.involuntary_switches += other.involuntary_switches;
+        for (sum, more) in [
+            (&mut self.voluntary_switches, other.voluntary_switches),
+            (&mut self.involuntary_switches, other.involuntary_switches),
+            (&mut self.oom_kills, other.oom_kills),
+        ] {
+            *sum = sum.wrapping_add(more);
+        }
         self.wake_wait.add(&other.wake_wait);
         self.preempt_wait.add(&other.preempt_wait);
         self.on_cpu.add(&other.on_cpu);
         self.block_io.add(&other.block_io);
         self.faults.add(&other.faults);
         self.fault_latency.add(&other.fault_latency);
-        self.oom_kills += other.oom_kills;
+        if let Some(more) = &other.placement {
+            self.placement.get_or_insert_default().add(more);
+        }
         if let Some(more) = &other.polled {
             self.polled.get_or_insert_default().append(more);
         }
+    }
+
+    /// Where its threads ran; nothing if that is not counted.
+    pub fn placement(&self) -> Placement {
+        self.placement.as_deref().copied().unwrap_or_default()
     }
 
     /// What was read of its cgroup; a window without length if nothing was.

@@ -11,6 +11,7 @@ use crate::{
     claims::Claim,
     clock::now_ns,
     names::{CgroupName, NAMES_SETTLE_NS},
+    probes::tables::Totals,
     processes::ThreadRow,
     reading,
 };
@@ -114,7 +115,9 @@ impl Observer {
             self.recycle_peers(&rested);
             return;
         }
-        self.probes.forget_pairs_of(&rested);
+        for map in [Totals::Pairs, Totals::Wakes] {
+            self.probes.forget_totals_of(map, &rested);
+        }
         for &slot in &rested {
             self.directory.remove(slot);
             if let Some(state) = self.probes.leases().get(slot as usize) {

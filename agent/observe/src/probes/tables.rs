@@ -1,15 +1,34 @@
-//! The maps through which user space tells the programs who is who, and reads who made whom wait.
+//! The maps through which user space tells the programs who is who, and reads who made whom wait and
+//! who woke whom.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{HashMap, MapData, MapError, Queue};
+use aya::maps::{Array, HashMap, MapData, MapError, Queue};
 use hostler_common::{
-    pair::PairKey,
+    placement::MAX_NODES,
     slot::{ProcessLease, SlotLease},
 };
-use hostler_decide::signal::PairSignal;
 
 use super::Probes;
+use crate::ObserveError;
+
+/// Maps of totals, of which those that rest make room for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Totals {
+    /// Who made whom wait.
+    Pairs,
+    /// Who woke whom.
+    Wakes,
+}
+
+impl Totals {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pairs => "PAIRS",
+            Self::Wakes => "WAKES",
+        }
+    }
+}
 
 impl Probes {
     /// Gives the kernel a slot that it may give to a new cgroup.
@@ -60,64 +79,46 @@ impl Probes {
         self.process_slots()?.insert(tgid, value, 0)
     }
 
-    /// Who made whom wait.
-    pub(crate) fn pairs(&self) -> BTreeMap<PairKey, PairSignal> {
-        let Ok(pairs) = self.pair_totals() else {
+    /// The totals of a map whose keys begin with a slot and its generation.
+    pub(crate) fn totals(&self, map: Totals) -> BTreeMap<[u32; 4], [u64; 2]> {
+        let map = self.ebpf.map(map.name()).expect("the object has it");
+        let Ok(totals) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
             return BTreeMap::new();
         };
-        let pair = |(key, [waits, wait_ns]): ([u32; 4], [u64; 2])| {
-            let [slot, generation, cause, relation] = key;
-            let waiter = SlotLease { slot, generation };
-            (
-                PairKey {
-                    waiter,
-                    cause,
-                    relation,
-                },
-                PairSignal { waits, wait_ns },
-            )
-        };
-        pairs.iter().filter_map(Result::ok).map(pair).collect()
+        totals.iter().filter_map(Result::ok).collect()
     }
 
-    /// Removes the pairs in which the slots' former holders waited.
-    pub(crate) fn forget_pairs_of(&mut self, slots: &BTreeSet<u32>) {
+    /// Removes the totals of the slots' former holders.
+    pub(crate) fn forget_totals_of(&mut self, map: Totals, slots: &BTreeSet<u32>) {
         let keys: Vec<[u32; 4]> = self
-            .pair_totals()
-            .map(|pairs| pairs.keys().filter_map(Result::ok).collect())
-            .unwrap_or_default();
-        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
-        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
+            .totals(map)
+            .into_keys()
+            .filter(|key| slots.contains(&key[0]))
+            .collect();
+        let Ok(mut totals) = self.totals_mut(map) else {
             return;
         };
-        for key in keys.into_iter().filter(|key| slots.contains(&key[0])) {
+        for key in keys {
             // Absence is the only way to fail, and is what is wanted.
-            let _absent = pairs.remove(&key);
+            let _absent = totals.remove(&key);
         }
     }
 
-    /// Removes a pair unless it has waited since `totals` was read; returns whether it did.
-    pub(crate) fn fold_pair(&mut self, key: &PairKey, totals: PairSignal) -> bool {
-        let PairKey {
-            waiter,
-            cause,
-            relation,
-        } = *key;
-        let key = [waiter.slot, waiter.generation, cause, relation];
-        let map = self.ebpf.map_mut("PAIRS").expect("the object has PAIRS");
-        let Ok(mut pairs) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
+    /// Removes totals unless something came to them since they were read; returns whether it did.
+    pub(crate) fn fold(&mut self, map: Totals, key: [u32; 4], as_read: [u64; 2]) -> bool {
+        let Ok(mut totals) = self.totals_mut(map) else {
             return false;
         };
-        let as_read = [totals.waits, totals.wait_ns];
-        let is_as_read = pairs.get(&key, 0).is_ok_and(|now| now == as_read);
-        is_as_read && pairs.remove(&key).is_ok()
+        let is_as_read = totals.get(&key, 0).is_ok_and(|now| now == as_read);
+        is_as_read && totals.remove(&key).is_ok()
     }
 
-    fn pair_totals(&self) -> Result<HashMap<&MapData, [u32; 4], [u64; 2]>, MapError> {
-        self.ebpf
-            .map("PAIRS")
-            .expect("the object has PAIRS")
-            .try_into()
+    fn totals_mut(
+        &mut self,
+        map: Totals,
+    ) -> Result<HashMap<&mut MapData, [u32; 4], [u64; 2]>, MapError> {
+        let map = self.ebpf.map_mut(map.name()).expect("the object has it");
+        map.try_into()
     }
 
     /// Removes a process that is gone.
@@ -166,5 +167,17 @@ impl Probes {
             .map_mut("CGROUP_SLOTS")
             .expect("the object has CGROUP_SLOTS")
             .try_into()
+    }
+
+    /// Tells the programs on which node each CPU is.
+    pub(super) fn tell_nodes(&mut self, nodes: &BTreeMap<u32, u32>) -> Result<(), ObserveError> {
+        let map = self.ebpf.map_mut("CPU_NODES").expect("the object has it");
+        let refused = |error: MapError| ObserveError::refused("telling CPUs' nodes", error);
+        let mut places = Array::<_, u32>::try_from(map).map_err(refused)?;
+        let (cpus, last) = (places.len(), u32::try_from(MAX_NODES).expect("few") - 1);
+        for (&cpu, &node) in nodes.iter().filter(|(cpu, _)| **cpu < cpus) {
+            places.set(cpu, node.min(last), 0).map_err(refused)?;
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hostler_common::{pair::PairKey, peer::PeerKey, slot::SlotLease, wait_event::WaitEvent};
+use hostler_common::{
+    pair::PairKey, peer::PeerKey, slot::SlotLease, wait_event::WaitEvent, wake::WakeKey,
+};
 use hostler_decide::{
     faults::FaultLatencySignal,
     host::{HostSignal, HugepagePool, Pools, ZramDevice},
@@ -13,6 +15,8 @@ use hostler_decide::{
     reclaim::Reclaim,
     scene::{Availability, CpuView, HostFacts, Signals},
     signal::{Agent, AgentReading, AgentSource, CpuReading, PairSignal, Reading, RunQueueSignal},
+    topology::{CpuPlace, Node, Topology},
+    wakes::WakeSignal,
 };
 
 use super::Moment;
@@ -22,18 +26,38 @@ pub(super) fn facts() -> HostFacts {
         host: "host".to_owned(),
         kernel: "6.1.0".to_owned(),
         online_cpus: 4,
-        nodes_of_cpus: [(0, 0), (1, 0), (2, 1), (3, 1)].into(),
+        topology: topology(),
         named_peers: vec!["model".to_owned()],
         signals: Signals {
             block_io: true,
             oom_kills: true,
             pressure: true,
             wait_events: true,
+            wakes: true,
+            placement: true,
             fault_latency: Availability::Measured,
             sockets: Availability::Refused("for a test".to_owned()),
             cpus: CpuView::All,
             long_wait_ns: Some(1_000_000),
         },
+    }
+}
+
+fn topology() -> Topology {
+    let place = |cpu: u32| CpuPlace {
+        package: cpu / 2,
+        l3: (cpu < 2).then_some(0),
+        core: cpu,
+        node: cpu / 2,
+    };
+    let node = |node: u32| Node {
+        memory_bytes: 1 << 30,
+        distances: [(node, 10), (1 - node, 21)].into(),
+    };
+    Topology {
+        cpus: (0..4).map(|cpu| (cpu, place(cpu))).collect(),
+        nodes: (0..2).map(|number| (number, node(number))).collect(),
+        l3_bytes: vec![8 << 20],
     }
 }
 
@@ -57,12 +81,14 @@ impl Host {
         self.agents();
         self.cpus();
         self.pairs();
+        self.wakes();
         self.peers();
         self.reading.host = self.chance.bool().then(|| self.host());
         self.reading.waits = (0..self.chance.usize(..4)).map(|_| self.wait()).collect();
         self.reading.losses.threads_without_record += self.chance.u64(..3);
         self.reading.losses.pairs_folded += self.chance.u64(..3);
         self.reading.losses.sockets_without_record += self.chance.u64(..3);
+        self.reading.losses.wakes_not_counted += self.chance.u64(..3);
         Moment {
             reading: self.reading.clone(),
             wall_ms: self.chance.u64(..),
@@ -140,6 +166,12 @@ impl Host {
             *count = count.wrapping_add(self.number());
         }
         if self.chance.bool() {
+            let placement = reading.placement.get_or_insert_default();
+            let placement = Arc::make_mut(placement);
+            placement.on_cpu_ns[self.chance.usize(..16)] = self.number();
+            placement.node_migrations = self.number();
+        }
+        if self.chance.bool() {
             let latency = reading
                 .fault_latency
                 .get_or_insert_with(|| Arc::new(FaultLatencySignal::default()));
@@ -204,6 +236,25 @@ impl Host {
         }
         for signal in self.reading.pairs.values_mut() {
             signal.waits = signal.waits.wrapping_add(self.chance.u64(..3));
+        }
+    }
+
+    fn wakes(&mut self) {
+        self.reading.wakes.retain(|_, _| self.chance.u32(..4) > 0);
+        for _ in 0..self.chance.usize(..5) {
+            let key = WakeKey {
+                woken: SlotLease {
+                    slot: self.chance.u32(..10),
+                    generation: 1,
+                },
+                waker: self.chance.u32(..),
+                reserved: 0,
+            };
+            let signal = WakeSignal {
+                wakes: self.number(),
+                node_wakes: self.number(),
+            };
+            self.reading.wakes.insert(key, signal);
         }
     }
 

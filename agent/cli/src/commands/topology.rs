@@ -1,0 +1,69 @@
+//! `hostler topology`: the host's shape, and what runs where.
+
+use hostler_daemon::Schedule;
+use hostler_decide::{
+    scene::{CpuView, Scene},
+    signal::Reading,
+    window::Window,
+};
+use hostler_observe::Options;
+
+use super::{Need, Source, announce};
+use crate::{
+    args::{GlobalArgs, TopologyArgs},
+    failure::Failure,
+    output::{self, Stdout},
+    render::{topology_json, topology_text},
+    report::{NodeAgent, TopologyReport},
+};
+
+pub(crate) fn run(args: &TopologyArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
+    let options = Options {
+        cpu_view: CpuView::All,
+        placement: true,
+        ..Options::default()
+    };
+    let source = Source::open(&args.source, &[], Need::Placement, global, options)?;
+    let schedule = Schedule {
+        interval: None,
+        duration: Some(args.duration),
+        on_alarm: false,
+    };
+    announce("what runs where", &source, schedule, stdout);
+    let look = |_: &Reading, _: &Scene| Ok(true);
+    source.run(schedule, look, |window, scene| {
+        let report = report(window, scene);
+        output::write(&if args.json {
+            topology_json(&report)
+        } else {
+            topology_text(&report, stdout.size().0, args.top, stdout.color)
+        })
+    })
+}
+
+fn report(window: &Window, scene: &Scene) -> TopologyReport {
+    let mut agents: Vec<NodeAgent> = window
+        .agents
+        .values()
+        .map(|(agent, row)| NodeAgent {
+            name: agent.name.to_string(),
+            placement: row.placement(),
+        })
+        .filter(|agent| agent.placement.total_ns() > 0 || agent.placement.migrations > 0)
+        .collect();
+    agents.sort_by(|left, right| {
+        let most_first = right.placement.total_ns().cmp(&left.placement.total_ns());
+        most_first.then_with(|| left.name.cmp(&right.name))
+    });
+    let busy = window.cpus.iter();
+    TopologyReport {
+        host: scene.facts.host.clone(),
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+        topology: scene.facts.topology.clone(),
+        on_cpu_ns: (scene.facts.signals.cpus == CpuView::All)
+            .then(|| busy.map(|(&cpu, row)| (cpu, row.on_cpu_ns())).collect()),
+        agents,
+        losses: window.losses,
+    }
+}
