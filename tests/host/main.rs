@@ -20,6 +20,7 @@ mod refusals;
 mod sockets;
 mod truth;
 mod waits;
+mod wakes;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         sockets::PATHS,
         sockets::TURNS,
         waits::TESTS,
+        wakes::TESTS,
         &truth::tests(),
     ]
     .concat();

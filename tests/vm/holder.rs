@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -23,18 +23,18 @@ const PAGE_BYTES: usize = 4096;
 const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
-/// Runs the process: takes memory when it is told on which CPU, and touches all of it when it is told
-/// to. Each line is answered.
+/// Runs the process: goes to a CPU, computes for some ms, or touches all of its memory, which it takes
+/// when it does so for the first time, as it is told. Each line is answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let pages: usize = words[0].parse().expect("a number of pages");
     let mut memory = Vec::new();
     println!("ready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         if let Some(cpu) = line.strip_prefix("run-on ") {
-            let mut set = CpuSet::new();
-            set.set(cpu.parse().expect("a number"))
-                .expect("it is small");
-            sched_setaffinity(Pid::from_raw(0), &set).expect("the CPU is there");
+            run_on(cpu.parse().expect("a number"));
+        } else if let Some(ms) = line.strip_prefix("compute ") {
+            let end = Instant::now() + Duration::from_millis(ms.parse().expect("a number"));
+            while Instant::now() < end {}
         } else {
             memory.resize(pages * PAGE_BYTES, 0_u8);
             for (number, page) in memory.chunks_mut(PAGE_BYTES).enumerate() {
@@ -46,6 +46,13 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         println!("done");
     }
     ExitCode::SUCCESS
+}
+
+/// Puts this thread on a CPU.
+pub(crate) fn run_on(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu).expect("it is small");
+    sched_setaffinity(Pid::from_raw(0), &set).expect("the CPU is there");
 }
 
 /// The process, with its cgroup. Both are gone when it is dropped.
@@ -79,6 +86,11 @@ impl Holder {
         };
         assert_eq!(holder.answer(), "ready");
         holder
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Tells it something, and waits until it is done.

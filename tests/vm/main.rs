@@ -9,6 +9,7 @@ mod guest;
 mod holder;
 mod hotplug;
 mod nodes;
+mod placement;
 mod reclaim;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         hotplug::TESTS,
         nodes::TESTS,
+        placement::TESTS,
         reclaim::TESTS,
     ]
     .concat()

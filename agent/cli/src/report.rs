@@ -8,6 +8,7 @@ use hostler_decide::explain::{Evidence, Explanation};
 use hostler_decide::faults::{FaultLatencyWindow, FaultWindow};
 use hostler_decide::host::HostWindow;
 use hostler_decide::identity::Kind;
+use hostler_decide::node_memory::NodeBytes;
 use hostler_decide::pairs::Who;
 use hostler_decide::peers::PeerWindow;
 use hostler_decide::placement::Placement;
@@ -397,7 +398,7 @@ pub(crate) struct TopologyReport {
     pub(crate) topology: Topology,
     /// How long each CPU was busy, in ns; `None` where it is not known.
     pub(crate) on_cpu_ns: Option<BTreeMap<u32, u64>>,
-    /// Agents that ran; who ran most comes first.
+    /// Agents that ran, or of which it is known where their memory lies; who ran most comes first.
     pub(crate) agents: Vec<NodeAgent>,
     /// What is not exact.
     pub(crate) losses: LossSignal,
@@ -410,6 +411,8 @@ pub(crate) struct NodeAgent {
     pub(crate) name: String,
     /// Where it ran.
     pub(crate) placement: Placement,
+    /// Where its memory lay when it was last looked at, if it was.
+    pub(crate) memory: Option<NodeBytes>,
 }
 
 /// What a recording holds.

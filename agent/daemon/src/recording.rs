@@ -23,6 +23,7 @@ mod cpus;
 mod error;
 mod header;
 mod host;
+mod node_memory;
 mod pairs;
 mod peers;
 mod polled;

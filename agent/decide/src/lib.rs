@@ -8,7 +8,7 @@
 //! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
 //! [`peers`] who sockets talk to, [`polled`] what is read of cgroups from time to time ([`pressure`],
 //! [`reclaim`]), and [`host`] the host as a whole. [`scene`] is what is known of a host beside that.
-//! [`topology`] is its shape, [`placement`] where threads run, [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs to which
+//! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run, [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs to which
 //! agent, [`explain`] what kept an agent from running.
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod explain;
 pub mod faults;
 pub mod host;
 pub mod identity;
+pub mod node_memory;
 pub mod pairs;
 pub mod peers;
 pub mod placement;

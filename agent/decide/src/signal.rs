@@ -13,7 +13,8 @@ use hostler_common::{
 
 use crate::{
     durations::BucketReadings, faults::FaultLatencySignal, host::HostSignal, identity::Kind,
-    peers::PeerSignal, placement::Placement, polled::PolledSignal, wakes::WakeSignal,
+    node_memory::NodeMemory, peers::PeerSignal, placement::Placement, polled::PolledSignal,
+    wakes::WakeSignal,
 };
 
 /// The name that is shown in place of that of an agent that is gone.
@@ -142,6 +143,8 @@ pub struct AgentReading {
     pub oom_kills: u64,
     /// Where its threads ran; `None` where that is not counted.
     pub placement: Option<Arc<Placement>>,
+    /// Where its memory lay when it was last looked at; `None` if it was not yet.
+    pub node_memory: Option<Arc<NodeMemory>>,
     /// The last reading of its cgroup; `None` if there was none yet.
     pub polled: Option<Arc<PolledSignal>>,
 }
@@ -158,6 +161,7 @@ impl AgentReading {
             fault_latency: None,
             oom_kills: 0,
             placement: None,
+            node_memory: None,
             polled: None,
         }
     }

@@ -212,6 +212,7 @@ fn agent_between(
     let polled = PolledWindow::between(before.polled.as_ref(), now.polled.as_ref());
     window.polled = (polled.length_ns > 0).then(|| Box::new(polled));
     window.placement = placement_between(before, now);
+    window.node_memory.clone_from(&now.node_memory);
     window.oom_kills = now.oom_kills.wrapping_sub(before.oom_kills);
     let is_there = ledger.threads > 0 || ledger.total_ns() > 0 || !window.is_idle();
     is_there.then_some(window)

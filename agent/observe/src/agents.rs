@@ -8,6 +8,7 @@ use hostler_common::{
 };
 use hostler_decide::{
     identity::{AgentKey, Kind},
+    node_memory::NodeMemory,
     polled::PolledSignal,
     pressure::Pressure,
     signal::{Agent, AgentReading, AgentSource},
@@ -59,6 +60,8 @@ pub(crate) struct Entry {
     pub(crate) polled: Option<Arc<PolledSignal>>,
     /// What was known when it was.
     pub(crate) polled_with: PolledWith,
+    /// Where its memory lay when it was last looked at; `None` if it was not yet.
+    pub(crate) node_memory: Option<Arc<NodeMemory>>,
 }
 
 /// What tells, before an agent's cgroup is read again, which of its files can have changed.
@@ -130,6 +133,7 @@ impl Directory {
             polled_ns: 0,
             polled: None,
             polled_with: PolledWith::default(),
+            node_memory: None,
             agent,
         };
         self.entries.insert(entry.agent.id, entry);

@@ -16,6 +16,7 @@ mod error;
 mod identities;
 mod mapped;
 mod names;
+mod numa_maps;
 mod observer;
 mod offsets;
 mod pools;

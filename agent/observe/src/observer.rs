@@ -8,6 +8,7 @@
 mod cgroups;
 mod claims;
 mod leases;
+mod node_memory;
 mod polls;
 mod sockets;
 mod totals;
@@ -28,7 +29,7 @@ use hostler_decide::{
     signal::{AgentReading, CpuReading, LossSignal, Reading},
 };
 
-use self::{claims::ClaimsSeen, polls::Polls, sockets::Sockets};
+use self::{claims::ClaimsSeen, node_memory::NodeMemories, polls::Polls, sockets::Sockets};
 use crate::{
     AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
     agents::Directory,
@@ -43,7 +44,7 @@ use crate::{
     slots::SlotBook,
     snapshot::Snapshot,
     sockets::networks::NamedPeer,
-    topology::{online_cpus, topology},
+    topology::{nodes_of_cpus, online_cpus, topology},
 };
 
 /// How to observe.
@@ -60,7 +61,7 @@ pub struct Options {
     pub pairs: bool,
     /// Whether to read who wakes whom.
     pub wakes: bool,
-    /// Whether to read on which nodes threads run, and how often they move.
+    /// Whether to read on which nodes threads run, how often they move, and where memory lies.
     pub placement: bool,
     /// Whether to read each of the long waits, as far as the kernel side sends them.
     pub wait_events: bool,
@@ -132,6 +133,9 @@ pub struct Observer {
     names: Names,
     sockets: Sockets,
     polls: Polls,
+    node_memories: NodeMemories,
+    /// Whether memory can lie elsewhere than where threads run.
+    has_several_nodes: bool,
     options: Options,
     /// Agents that user space found no slot for.
     agents_without_slot: u64,
@@ -190,6 +194,8 @@ impl Observer {
             names: Names::new(Path::new("/")),
             sockets: Sockets::new(options.peers.clone()),
             polls: Polls::default(),
+            node_memories: NodeMemories::default(),
+            has_several_nodes: nodes_of_cpus().values().any(|&node| node > 0),
             options,
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),
@@ -211,6 +217,7 @@ impl Observer {
         observer.start_fault_latency();
         observer.start_sockets();
         observer.start_polls(now_ns());
+        observer.start_node_memory()?;
         observer.beginning = observer.read()?;
         observer.started_in = began.elapsed();
         tracing::info!(agents = observer.directory.len(), elapsed = ?observer.started_in, "observing");
@@ -230,6 +237,7 @@ impl Observer {
         self.probes.log_warnings();
         self.visit_sockets(now_ns());
         self.poll_agents(now_ns());
+        self.follow_node_memory(now_ns())?;
         let at_ns = now_ns();
         let agents = reading::agents(&mut self.directory, &self.probes);
         self.warn_of_full_ledger(&agents);

@@ -53,6 +53,7 @@ fn refresh<'a>(
             agent: Arc::clone(&entry.agent),
             ledger_words: words,
             polled: entry.polled.clone(),
+            node_memory: entry.node_memory.clone(),
             ..(*entry.last).clone()
         };
         if did_something {

@@ -48,7 +48,11 @@ Show the host's shape, and what runs where
 
 Draws each NUMA node with its memory and its distance to others, and the CPUs that share a last-level \
 cache, each with how busy it was. Below each node are the agents that ran there most, with the part of \
-their time that they spent on it, and how often a thread of theirs was moved to another node.";
+their time that they spent on it, the part of their anonymous memory that lies on it, and how often a \
+thread of theirs was moved to another node.
+
+Where memory lies is looked at for 3 ms a second (200 ms at the start), at each agent every half minute \
+at the most; processes with more than 8 GiB are left out, since the kernel walks all of it.";
 
 /// What to show of the host's shape.
 #[derive(Args, Debug)]

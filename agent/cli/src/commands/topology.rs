@@ -2,6 +2,7 @@
 
 use hostler_daemon::Schedule;
 use hostler_decide::{
+    placement::Placement,
     scene::{CpuView, Scene},
     signal::Reading,
     window::Window,
@@ -48,8 +49,9 @@ fn report(window: &Window, scene: &Scene) -> TopologyReport {
         .map(|(agent, row)| NodeAgent {
             name: agent.name.to_string(),
             placement: row.placement(),
+            memory: row.node_memory.as_ref().map(|memory| memory.bytes),
         })
-        .filter(|agent| agent.placement.total_ns() > 0 || agent.placement.migrations > 0)
+        .filter(|agent| agent.placement != Placement::default() || agent.memory.is_some())
         .collect();
     agents.sort_by(|left, right| {
         let most_first = right.placement.total_ns().cmp(&left.placement.total_ns());

@@ -63,6 +63,7 @@ pub(super) fn window(woken: u32, preempted: u32, typical_ns: u64) -> RunQueueWin
         fault_latency: FaultLatencyWindow::default(),
         oom_kills: 0,
         placement: None,
+        node_memory: None,
         polled: None,
     }
 }

@@ -173,7 +173,7 @@ fn agent_lines(report: &TopologyReport, node: u32, top: usize) -> Vec<String> {
             let busy = percent_of_time(ns, length_ns);
             let line = format!("{busy:>6} %  {}", printable(&agent.name));
             if report.topology.has_several_nodes() {
-                format!("{line}  ({})", whereabouts(agent, ns))
+                format!("{line}  ({})", whereabouts(agent, node, ns))
             } else {
                 line
             }
@@ -185,16 +185,23 @@ fn agent_lines(report: &TopologyReport, node: u32, top: usize) -> Vec<String> {
     lines
 }
 
-/// What part of its time an agent spent on a node, and how often it moved.
-fn whereabouts(agent: &NodeAgent, ns: u64) -> String {
-    let own = share(ns, agent.placement.total_ns());
-    match agent.placement.node_migrations {
-        0 => format!("{own} of its time"),
-        moves => format!(
-            "{own} of its time, threads moved between nodes {}×",
-            count(moves)
-        ),
+/// What part of its time an agent spent on a node, what part of its memory lies there, and how often it
+/// moved.
+fn whereabouts(agent: &NodeAgent, node: u32, ns: u64) -> String {
+    let mut parts = vec![format!(
+        "{} of its time",
+        share(ns, agent.placement.total_ns())
+    )];
+    if let Some(memory) = &agent.memory {
+        let here = memory.anon.get(node as usize).copied().unwrap_or(0);
+        let all = memory.anon_total();
+        parts.push(format!("{} of its {}", share(here, all), bytes(all)));
     }
+    if agent.placement.node_migrations > 0 {
+        let moves = count(agent.placement.node_migrations);
+        parts.push(format!("moved between nodes {moves}×"));
+    }
+    parts.join(", ")
 }
 
 fn on_node_ns(agent: &NodeAgent, node: u32) -> u64 {
@@ -246,6 +253,15 @@ struct AgentJson<'a> {
     migrations: u64,
     /// Of these, to another node.
     node_migrations: u64,
+    /// Its anonymous memory by node; `null` if it was not looked at.
+    anon_bytes: Option<BTreeMap<u32, u64>>,
+    /// What it maps of files, likewise.
+    file_bytes: Option<BTreeMap<u32, u64>>,
+}
+
+fn by_node(topology: &Topology, bytes: &[u64]) -> BTreeMap<u32, u64> {
+    let of_node = |node: &u32| (*node, bytes.get(*node as usize).copied().unwrap_or(0));
+    topology.nodes.keys().map(of_node).collect()
 }
 
 /// The report as one JSON object on one line, the line's end included.
@@ -279,6 +295,8 @@ pub(crate) fn topology_json(report: &TopologyReport) -> String {
             .collect(),
         migrations: agent.placement.migrations,
         node_migrations: agent.placement.node_migrations,
+        anon_bytes: agent.memory.map(|memory| by_node(topology, &memory.anon)),
+        file_bytes: agent.memory.map(|memory| by_node(topology, &memory.file)),
     });
     json_line(&ReportJson {
         report: "topology",
@@ -296,7 +314,7 @@ pub(crate) fn topology_json(report: &TopologyReport) -> String {
 #[allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 mod tests {
     use expect_test::expect;
-    use hostler_decide::{placement::Placement, signal::LossSignal};
+    use hostler_decide::{node_memory::NodeBytes, placement::Placement, signal::LossSignal};
 
     use super::*;
 
@@ -329,9 +347,13 @@ mod tests {
             };
             placement.on_cpu_ns[0] = first_ns;
             placement.on_cpu_ns[1] = second_ns;
+            let mut memory = NodeBytes::default();
+            memory.anon[1] = 3 << 20;
+            memory.anon[0] = 1 << 20;
             NodeAgent {
                 name: name.to_owned(),
                 placement,
+                memory: (node_migrations > 0).then_some(memory),
             }
         };
         TopologyReport {
@@ -356,13 +378,13 @@ mod tests {
 
             node 0  16.0 GiB of memory  38 % busy  distance 21 to node 1
               L3 32.0 MiB   CPUs 0-3  █▄··
-                90.0 %  agents/a1  (90 % of its time, threads moved between nodes 12×)
+                90.0 %  agents/a1  (90 % of its time, 25 % of its 4.0 MiB, moved between no…
               … and 1 more agents
 
             node 1  16.0 GiB of memory  <1 % busy  distance 21 to node 0
               no L3         CPU 7  ·
               L3            CPUs 4-6  ▁··
-                10.0 %  agents/a1  (10 % of its time, threads moved between nodes 12×)
+                10.0 %  agents/a1  (10 % of its time, 75 % of its 4.0 MiB, moved between no…
               … and 1 more agents
 
             · 0 %  ▄ 50 %  █ 100 % busy
@@ -390,7 +412,7 @@ mod tests {
     #[test]
     fn a_program_gets_each_cpu_and_each_agent_s_time_by_node() {
         expect![[r#"
-            {"report":"topology","host":"bern","from_ns":0,"to_ns":1000000000,"nodes":[{"node":0,"memory_bytes":17179869184,"distances":{"0":10,"1":21}},{"node":1,"memory_bytes":17179869184,"distances":{"0":21,"1":10}}],"cpus":[{"cpu":0,"package":0,"core":0,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":1000000000},{"cpu":1,"package":0,"core":0,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":500000000},{"cpu":2,"package":0,"core":1,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":0},{"cpu":3,"package":0,"core":1,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":0},{"cpu":4,"package":1,"core":2,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":1},{"cpu":5,"package":1,"core":2,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":0},{"cpu":6,"package":1,"core":3,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":0},{"cpu":7,"package":1,"core":3,"node":1,"l3":null,"l3_bytes":null,"on_cpu_ns":0}],"agents":[{"name":"agents/a1","on_node_ns":{"0":900000000,"1":100000000},"migrations":12,"node_migrations":12},{"name":"agents/a\u001b2","on_node_ns":{"0":0,"1":90000000},"migrations":0,"node_migrations":0},{"name":"agents/a3","on_node_ns":{"0":5000000,"1":0},"migrations":0,"node_migrations":0}],"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
+            {"report":"topology","host":"bern","from_ns":0,"to_ns":1000000000,"nodes":[{"node":0,"memory_bytes":17179869184,"distances":{"0":10,"1":21}},{"node":1,"memory_bytes":17179869184,"distances":{"0":21,"1":10}}],"cpus":[{"cpu":0,"package":0,"core":0,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":1000000000},{"cpu":1,"package":0,"core":0,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":500000000},{"cpu":2,"package":0,"core":1,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":0},{"cpu":3,"package":0,"core":1,"node":0,"l3":0,"l3_bytes":33554432,"on_cpu_ns":0},{"cpu":4,"package":1,"core":2,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":1},{"cpu":5,"package":1,"core":2,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":0},{"cpu":6,"package":1,"core":3,"node":1,"l3":1,"l3_bytes":0,"on_cpu_ns":0},{"cpu":7,"package":1,"core":3,"node":1,"l3":null,"l3_bytes":null,"on_cpu_ns":0}],"agents":[{"name":"agents/a1","on_node_ns":{"0":900000000,"1":100000000},"migrations":12,"node_migrations":12,"anon_bytes":{"0":1048576,"1":3145728},"file_bytes":{"0":0,"1":0}},{"name":"agents/a\u001b2","on_node_ns":{"0":0,"1":90000000},"migrations":0,"node_migrations":0,"anon_bytes":null,"file_bytes":null},{"name":"agents/a3","on_node_ns":{"0":5000000,"1":0},"migrations":0,"node_migrations":0,"anon_bytes":null,"file_bytes":null}],"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
         "#]].assert_eq(&topology_json(&report(2)));
     }
 }

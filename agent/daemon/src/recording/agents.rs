@@ -16,9 +16,10 @@ use hostler_decide::{
 
 use super::{
     columns::{
-        Changes, ColumnOut, HistogramsIn, HistogramsOut, RunQueuesIn, RunQueuesOut, transposed,
+        Changes, ColumnOut, HistogramsIn, HistogramsOut, Numbers, RunQueuesIn, RunQueuesOut,
+        transposed,
     },
-    polled,
+    node_memory, polled,
     rows::{Gaps, Malformed, Step, follow, rows_of, steps},
     schema,
 };
@@ -39,10 +40,10 @@ pub(super) fn changes(
     now: &[Arc<AgentReading>],
     at_ns: u64,
 ) -> schema::Agents {
-    let (mut gone, mut changed, mut polled) = <(Gaps, Gaps, Gaps)>::default();
+    let (mut gone, mut changed, mut polled, mut looked_at) = <(Gaps, Gaps, Gaps, Gaps)>::default();
     let mut came = Vec::new();
     let mut columns = Columns::default();
-    let mut polls = Vec::new();
+    let (mut polls, mut looks) = (Vec::new(), Vec::new());
     for step in steps(before, now, key) {
         let nothing;
         let (row, old, new) = match step {
@@ -67,6 +68,17 @@ pub(super) fn changes(
             changed.push(row);
             columns.push(old, new);
         }
+        if old.node_memory != new.node_memory {
+            looked_at.push(row);
+            let age_ns = new
+                .node_memory
+                .as_ref()
+                .map_or(0, |memory| at_ns.wrapping_sub(memory.at_ns));
+            looks.push((
+                node_memory::numbers(old.node_memory.as_deref(), 0),
+                node_memory::numbers(new.node_memory.as_deref(), age_ns),
+            ));
+        }
         if old.polled != new.polled {
             polled.push(row);
             polls.push(polled::numbers(
@@ -77,6 +89,8 @@ pub(super) fn changes(
         }
     }
     schema::Agents {
+        looked_at: looked_at.gaps,
+        node_memory: up_to_the_last(transposed(looks.into_iter())),
         gone: gone.gaps,
         came,
         changed: changed.gaps,
@@ -112,6 +126,14 @@ pub(super) fn apply(
     let mut columns = ColumnsIn::of(message, changed.len())?;
     for (number, row) in changed.into_iter().enumerate() {
         columns.apply(number, Arc::make_mut(&mut now[row]))?;
+    }
+    let rows = rows_of(&message.looked_at, now.len())?;
+    let looks = Numbers::of(&message.node_memory, rows.len())?;
+    for (number, row) in rows.into_iter().enumerate() {
+        let reading = Arc::make_mut(&mut now[row]);
+        let before = node_memory::numbers(reading.node_memory.as_deref(), 0);
+        let memory = node_memory::memory(&looks.row(number, before), at_ns);
+        reading.node_memory = memory.map(Arc::new);
     }
     let rows = rows_of(&message.polled, now.len())?;
     let polls = polled::Polls::of(&message.polled_numbers, rows.len())?;
@@ -272,13 +294,9 @@ impl Columns {
 
 impl From<Columns> for schema::Agents {
     fn from(columns: Columns) -> Self {
-        let each = |columns: [ColumnOut; STATES]| {
-            let columns = columns.map(Option::<schema::Column>::from);
-            columns.into_iter().map(Option::unwrap_or_default).collect()
-        };
         Self {
-            ledger_units: each(columns.units),
-            ledger_threads: each(columns.threads),
+            ledger_units: each_out(columns.units),
+            ledger_threads: each_out(columns.threads),
             run_queues: Some(columns.run_queues.into()),
             read_bytes: columns.read_bytes.into(),
             written_bytes: columns.written_bytes.into(),
@@ -289,7 +307,7 @@ impl From<Columns> for schema::Agents {
             minor_latency: columns.minor_latency.into(),
             major_latency: columns.major_latency.into(),
             has_placement: columns.has_placement.into(),
-            on_node_ns: up_to_the_last(columns.on_node_ns),
+            on_node_ns: up_to_the_last(each_out(columns.on_node_ns)),
             migrations: columns.migrations.into(),
             node_migrations: columns.node_migrations.into(),
             ..Self::default()
@@ -298,9 +316,13 @@ impl From<Columns> for schema::Agents {
 }
 
 /// The columns up to the last one that holds anything.
-fn up_to_the_last<const N: usize>(columns: [ColumnOut; N]) -> Vec<schema::Column> {
-    let mut columns = columns.map(Option::<schema::Column>::from).to_vec();
-    while columns.pop_if(|column| column.is_none()).is_some() {}
+fn up_to_the_last(mut columns: Vec<schema::Column>) -> Vec<schema::Column> {
+    while columns.pop_if(|column| column.changes.is_empty()).is_some() {}
+    columns
+}
+
+fn each_out<const N: usize>(columns: [ColumnOut; N]) -> Vec<schema::Column> {
+    let columns = columns.map(Option::<schema::Column>::from);
     columns.into_iter().map(Option::unwrap_or_default).collect()
 }
 

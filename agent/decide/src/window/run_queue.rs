@@ -9,6 +9,7 @@ use crate::{
     block_io::BlockIoWindow,
     durations::Durations,
     faults::{FaultLatencyWindow, FaultWindow},
+    node_memory::NodeMemory,
     placement::Placement,
     polled::PolledWindow,
     signal::{CpuReading, RunQueueSignal},
@@ -41,6 +42,8 @@ pub struct RunQueueWindow {
     pub oom_kills: u64,
     /// Where its threads ran, where that is counted; nothing is known of a CPU.
     pub placement: Option<Box<Placement>>,
+    /// Where its memory lay when it was last looked at, if it was.
+    pub node_memory: Option<Arc<NodeMemory>>,
     /// What was read of its cgroup from time to time, if it was read; nothing is known of a CPU.
     pub polled: Option<Box<PolledWindow>>,
 }
@@ -80,6 +83,7 @@ impl RunQueueWindow {
             fault_latency: FaultLatencyWindow::default(),
             oom_kills: 0,
             placement: None,
+            node_memory: None,
             polled: None,
         }
     }
@@ -131,6 +135,9 @@ impl RunQueueWindow {
         self.fault_latency.add(&other.fault_latency);
         if let Some(more) = &other.placement {
             self.placement.get_or_insert_default().add(more);
+        }
+        if let Some(newer) = &other.node_memory {
+            self.node_memory = Some(Arc::clone(newer));
         }
         if let Some(more) = &other.polled {
             self.polled.get_or_insert_default().append(more);

@@ -162,6 +162,7 @@ fn unchanged(since: &Since, now_ns: u64) -> Option<RunQueueWindow> {
     let has_threads = ledger.threads > 0 && since.ledger_ns != now_ns;
     has_threads.then(|| RunQueueWindow {
         ledger,
+        node_memory: since.reading.node_memory.clone(),
         ..RunQueueWindow::default()
     })
 }

@@ -9,6 +9,7 @@ use hostler_decide::{
     faults::FaultLatencySignal,
     host::{HostSignal, HugepagePool, Pools, ZramDevice},
     identity::Kind,
+    node_memory::NodeMemory,
     peers::{PeerHistograms, PeerSignal},
     polled::{CpuAmounts, MemoryAmounts, PolledSignal},
     pressure::{Pressure, Stall},
@@ -123,6 +124,7 @@ impl Host {
             match self.chance.u32(..6) {
                 0 => reading.agent = Arc::new(self.agent(reading.agent.id)),
                 1 => reading.polled = Some(Arc::new(self.polled())),
+                4 => reading.node_memory = Some(Arc::new(self.node_memory())),
                 2 | 3 => self.act(&mut reading),
                 _ => continue,
             }
@@ -289,6 +291,18 @@ impl Host {
             signal.histograms = Arc::new(histograms);
             self.reading.peers[row].1 = Arc::new(signal);
         }
+    }
+
+    fn node_memory(&mut self) -> NodeMemory {
+        let mut memory = NodeMemory {
+            at_ns: self.reading.at_ns.wrapping_sub(self.chance.u64(..9_999)),
+            ..NodeMemory::default()
+        };
+        for node in 0..self.chance.usize(..16) {
+            memory.bytes.anon[node] = self.number();
+            memory.bytes.file[node] = self.number();
+        }
+        memory
     }
 
     fn polled(&mut self) -> PolledSignal {
