@@ -1,5 +1,7 @@
 //! What this host allows: for each signal the source in use, the better ones, and why not those.
 
+mod placement;
+
 use std::{fs, path::Path};
 
 use hostler_decide::scene::Availability;
@@ -87,6 +89,7 @@ pub fn blind_spots() -> Vec<String> {
 impl Observer {
     /// Each signal with its source on this host.
     pub fn signal_sources(&self) -> Vec<SignalSource> {
+        let [threads, memory, wakes] = self.placement_sources();
         vec![
             run_queue_source(),
             self.clock_source(),
@@ -99,6 +102,9 @@ impl Observer {
             pressure_source(),
             self.alarm_source(),
             self.memory_source(),
+            threads,
+            memory,
+            wakes,
             self.cgroup_source(),
             self.thread_source(),
         ]

@@ -22,6 +22,8 @@ const WATCHED: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &DoctorArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let options = Options {
         fault_latency: true,
+        wakes: true,
+        placement: true,
         sockets: true,
         pressure: true,
         ..Options::default()
