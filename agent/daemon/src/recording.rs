@@ -13,6 +13,9 @@
 //! since whoever is killed then loses no more than the reading under way; a checksum for each, so that
 //! what is damaged is found at its place before it is taken for something else.
 //!
+//! What comes to a ledger is written as the difference from what the histograms let expect, and what comes
+//! to sleep as the sum over all states, which is nothing: both are smaller, and give back the same.
+//!
 //! Nothing is lossy: a recording gives back each reading bit for bit. What was not read is not in it:
 //! signals that nobody asked for, and single waits that were held back.
 

@@ -11,9 +11,11 @@ use std::{
 };
 
 use hostler_common::peer::class;
+use hostler_daemon::recording::{Reader, Writer};
 use hostler_decide::{
     peers::{PeerCounts, PeerWindow},
-    window::Window,
+    scene::CpuView,
+    window::{Window, WindowSum},
 };
 use hostler_observe::{Observer, Options};
 use libtest_mimic::{Arguments, Trial};
@@ -32,7 +34,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 type Test = (&'static str, fn(&Path));
 
-const TESTS: [Test; 5] = [
+const TESTS: [Test; 6] = [
     (
         "a_fleet_tells_what_each_agent_did",
         a_fleet_tells_what_each_agent_did,
@@ -44,6 +46,10 @@ const TESTS: [Test; 5] = [
     (
         "hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do",
         hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do,
+    ),
+    (
+        "a_recorded_fleet_replays_into_the_same_windows_bit_for_bit",
+        a_recorded_fleet_replays_into_the_same_windows_bit_for_bit,
     ),
     (
         "nothing_is_left_of_a_fleet_that_is_interrupted",
@@ -185,6 +191,61 @@ fn counted_by_hostler(window: &Window) -> BTreeMap<&str, &PeerWindow> {
         .filter(|(key, _)| key.peer == class::LOOPBACK)
         .filter_map(|(key, peer)| Some((&*window.agents.get(&key.agent)?.0.name, peer)))
         .collect()
+}
+
+fn a_recorded_fleet_replays_into_the_same_windows_bit_for_bit(_root: &Path) {
+    let mut observer = Observer::start(Options {
+        cpu_view: CpuView::All,
+        pairs: true,
+        wakes: true,
+        placement: true,
+        wait_events: true,
+        long_wait_ns: 100_000,
+        sockets: true,
+        pressure: true,
+        ..Options::default()
+    })
+    .expect("root may observe");
+    let mut fleet = start(&["--duration=4s"]);
+    start_ns(&mut fleet);
+    let mut file = Vec::new();
+    let recording = "the fleet's".to_owned();
+    let mut writer = Writer::new(recording.clone(), &mut file, &observer.facts()).expect("memory");
+    let mut readings = vec![observer.beginning().clone()];
+    while fleet.try_wait().expect("its state can be read").is_none() {
+        thread::sleep(Duration::from_millis(200));
+        readings.push(observer.read().expect("the host can be read"));
+    }
+    for (reading, number) in readings.iter().zip(0..) {
+        writer.add(reading, number).expect("memory takes it");
+    }
+    writer.finish().expect("memory takes it");
+
+    let mut reader = Reader::new(recording, &*file).expect("a recording");
+    assert_eq!(*reader.facts(), observer.facts());
+    let mut sums: Option<(WindowSum, WindowSum)> = None;
+    let mut busy = 0;
+    for reading in readings {
+        let moment = reader.read().expect("it is whole").expect("one more");
+        assert_eq!(moment.reading, reading);
+        let again = moment.reading.clone();
+        let Some((of_host, of_recording)) = &mut sums else {
+            sums = Some((WindowSum::new(reading), WindowSum::new(again)));
+            continue;
+        };
+        of_host.add(reading);
+        of_recording.add(again);
+        let (window, replayed) = (of_host.take(), of_recording.take());
+        assert_eq!(window, replayed);
+        let is_agent = |name: &str| name.contains("/agent-");
+        let agents = window.agents.values();
+        busy += agents
+            .filter(|(agent, row)| is_agent(&agent.name) && !row.is_idle())
+            .count() as u64;
+        assert_eq!(window.losses.records_not_made, 0);
+    }
+    assert!(busy >= AGENTS, "{busy} agents were busy in all windows");
+    assert_eq!(reader.read().expect("it is whole"), None);
 }
 
 fn hostler_counts_the_requests_of_each_agent_as_the_agents_themselves_do(_root: &Path) {

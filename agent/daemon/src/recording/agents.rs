@@ -11,13 +11,13 @@ use hostler_decide::{
     faults::FaultLatencySignal,
     identity::Kind,
     placement::Placement,
-    signal::{Agent, AgentReading, AgentSource, BlockIoSignal, FaultSignal},
+    signal::{Agent, AgentReading, AgentSource, BlockIoSignal, FaultSignal, RunQueueSignal},
 };
 
 use super::{
     columns::{
         Changes, ColumnOut, HistogramsIn, HistogramsOut, Numbers, RunQueuesIn, RunQueuesOut,
-        transposed,
+        expected_units, transposed,
     },
     node_memory, polled,
     rows::{Gaps, Malformed, Step, follow, rows_of, steps},
@@ -224,6 +224,24 @@ fn joined(before: u64, units: i64, threads: i64) -> u64 {
 /// they add to others, so that the sum stays 0 and takes no room.
 const SUM: usize = state::ASLEEP as usize;
 
+/// The time, in units, that an agent's histograms say to have come to each state: what comes to the ledger
+/// is written as the difference from that, which is smaller.
+fn expected(before: &RunQueueSignal, now: &RunQueueSignal) -> [i64; STATES] {
+    let mut expected = [0; STATES];
+    for (state, before, now) in [
+        (state::ON_CPU, &before.on_cpu, &now.on_cpu),
+        (state::WAITING_WOKEN, &before.wake_wait, &now.wake_wait),
+        (
+            state::WAITING_PREEMPTED,
+            &before.preempt_wait,
+            &now.preempt_wait,
+        ),
+    ] {
+        expected[state as usize] = expected_units(before, now);
+    }
+    expected
+}
+
 #[derive(Default)]
 struct Columns {
     units: [ColumnOut; STATES],
@@ -246,11 +264,12 @@ struct Columns {
 impl Columns {
     fn push(&mut self, old: &AgentReading, new: &AgentReading) {
         let mut sum = 0_i64;
+        let expected = expected(&old.run_queue, &new.run_queue);
         for (index, (&old, &new)) in old.ledger_words.iter().zip(&new.ledger_words).enumerate() {
             let (units, threads) = parted(old, new);
             sum = sum.wrapping_add(units);
             if index != SUM {
-                self.units[index].push_change(units);
+                self.units[index].push_change(units.wrapping_sub(expected[index]));
             }
             self.threads[index].push_change(threads);
         }
@@ -361,15 +380,20 @@ impl<'a> ColumnsIn<'a> {
     }
 
     fn apply(&mut self, row: usize, reading: &mut AgentReading) -> Result<(), Malformed> {
-        let mut units = self.units.map(|column| column.change(row));
+        let before = Arc::clone(&reading.run_queue);
+        self.run_queues
+            .apply(row, Arc::make_mut(&mut reading.run_queue));
+        let expected = expected(&before, &reading.run_queue);
+        let mut units: [i64; STATES] = std::array::from_fn(|index| {
+            self.units[index].change(row).wrapping_add(expected[index])
+        });
         let others = units.iter().enumerate().filter(|(index, _)| *index != SUM);
         let others = others.fold(0_i64, |sum, (_, units)| sum.wrapping_add(*units));
+        // Nothing is expected of sleep: what is written of it is the sum of all.
         units[SUM] = units[SUM].wrapping_sub(others);
         for (index, word) in reading.ledger_words.iter_mut().enumerate() {
             *word = joined(*word, units[index], self.threads[index].change(row));
         }
-        self.run_queues
-            .apply(row, Arc::make_mut(&mut reading.run_queue));
         let BlockIoSignal {
             read_bytes,
             written_bytes,

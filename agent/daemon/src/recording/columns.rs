@@ -1,5 +1,9 @@
 //! Columns: one number, or one histogram, of many rows.
 
+use hostler_common::{
+    histogram::{BUCKETS, bucket_start_ns},
+    ledger::UNIT_NS,
+};
 use hostler_decide::{durations::BucketReadings, signal::RunQueueSignal};
 
 use super::{rows::Malformed, schema};
@@ -174,6 +178,30 @@ impl<'a> HistogramsIn<'a> {
     }
 }
 
+/// How many durations came to a histogram.
+fn counted(before: &BucketReadings, now: &BucketReadings) -> i64 {
+    let changes = now.0.iter().zip(before.0.iter());
+    changes
+        .map(|(now, before)| i64::from(now.wrapping_sub(*before).cast_signed()))
+        .fold(0, i64::wrapping_add)
+}
+
+/// The time, in units of the ledger, that the durations took in all which came to a histogram, as if each
+/// lay in the middle of its bucket. Those in the last bucket, which has no end, count as nothing.
+pub(super) fn expected_units(before: &BucketReadings, now: &BucketReadings) -> i64 {
+    let changes = now.0.iter().zip(before.0.iter());
+    let mut sum = 0_i64;
+    for (bucket, (now, before)) in changes.enumerate().take(BUCKETS - 1) {
+        if now != before {
+            let middle = u64::midpoint(bucket_start_ns(bucket), bucket_start_ns(bucket + 1));
+            let units = (middle / UNIT_NS).cast_signed();
+            let more = i64::from(now.wrapping_sub(*before).cast_signed());
+            sum = sum.wrapping_add(units.wrapping_mul(more));
+        }
+    }
+    sum
+}
+
 /// Run queues that are being written.
 #[derive(Default)]
 pub(super) struct RunQueuesOut {
@@ -187,8 +215,12 @@ pub(super) struct RunQueuesOut {
 impl RunQueuesOut {
     /// Adds what came to the next row.
     pub(super) fn push(&mut self, before: &RunQueueSignal, now: &RunQueueSignal) {
+        let switches = now
+            .involuntary_switches
+            .wrapping_sub(before.involuntary_switches);
+        let waits = counted(&before.preempt_wait, &now.preempt_wait);
         self.involuntary_switches
-            .push(before.involuntary_switches, now.involuntary_switches);
+            .push_change(switches.cast_signed().wrapping_sub(waits));
         self.unmeasured_stretches
             .push(before.unmeasured_stretches, now.unmeasured_stretches);
         self.wake_wait.push(&before.wake_wait, &now.wake_wait);
@@ -242,14 +274,16 @@ impl<'a> RunQueuesIn<'a> {
 
     /// Changes row `row` of those that have changed, which is the next one.
     pub(super) fn apply(&mut self, row: usize, signal: &mut RunQueueSignal) {
-        let (involuntary, unmeasured) = (
-            &mut signal.involuntary_switches,
-            &mut signal.unmeasured_stretches,
-        );
-        *involuntary = self.involuntary_switches.apply(row, *involuntary);
+        let unmeasured = &mut signal.unmeasured_stretches;
         *unmeasured = self.unmeasured_stretches.apply(row, *unmeasured);
         self.wake_wait.apply(&mut signal.wake_wait);
+        let before = signal.preempt_wait.clone();
         self.preempt_wait.apply(&mut signal.preempt_wait);
         self.on_cpu.apply(&mut signal.on_cpu);
+        let waits = counted(&before, &signal.preempt_wait).cast_unsigned();
+        let involuntary = &mut signal.involuntary_switches;
+        *involuntary = self
+            .involuntary_switches
+            .apply(row, involuntary.wrapping_add(waits));
     }
 }
