@@ -27,7 +27,6 @@ mod error;
 mod header;
 mod host;
 mod node_memory;
-mod pairs;
 mod peers;
 mod polled;
 mod reader;
@@ -35,7 +34,7 @@ mod readings;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod wakes;
+mod totals;
 mod writer;
 
 #[allow(

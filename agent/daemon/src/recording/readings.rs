@@ -6,7 +6,7 @@ use hostler_common::{
 };
 use hostler_decide::signal::Reading;
 
-use super::{Moment, agents, cpus, host, pairs, peers, rows::Malformed, schema, wakes};
+use super::{Moment, agents, cpus, host, peers, rows::Malformed, schema, totals};
 
 /// Single waits that a reading can hold: more than all CPUs may tell of in a minute.
 const MAX_WAITS: usize = 1 << 20;
@@ -33,9 +33,9 @@ pub(super) fn changes(before: &Moment, now: &Moment) -> schema::Reading {
         wall_ahead_ms: change(now.wall_ahead_ms(), before.wall_ahead_ms()),
         agents: Some(agents::changes(&old.agents, &new.agents, new.at_ns)),
         cpus: Some(cpus::changes(&old.cpus, &new.cpus)),
-        pairs: Some(pairs::changes(&old.pairs, &new.pairs)),
+        pairs: Some(totals::changes(&old.pairs, &new.pairs)),
         peers: Some(peers::changes(&old.peers, &new.peers)),
-        wakes: Some(wakes::changes(&old.wakes, &new.wakes)),
+        wakes: Some(totals::changes(&old.wakes, &new.wakes)),
         host: new.host.as_ref().map(host::message),
         waits: new
             .waits
@@ -73,9 +73,9 @@ pub(super) fn apply(before: &Moment, message: schema::Reading) -> Result<Moment,
                 .wrapping_add(changed(before.ledger_ahead_ns(), message.ledger_ahead_ns)),
             agents: agents::apply(&old.agents, &message.agents.unwrap_or_default(), at_ns)?,
             cpus: cpus::apply(&old.cpus, &message.cpus.unwrap_or_default())?,
-            pairs: pairs::apply(&old.pairs, &message.pairs.unwrap_or_default())?,
+            pairs: totals::apply(&old.pairs, &message.pairs.unwrap_or_default())?,
             peers: peers::apply(&old.peers, &message.peers.unwrap_or_default())?,
-            wakes: wakes::apply(&old.wakes, &message.wakes.unwrap_or_default())?,
+            wakes: totals::apply(&old.wakes, &message.wakes.unwrap_or_default())?,
             host: message.host.map(host::signal).transpose()?,
             waits: waits?,
             losses: host::losses(&message.losses.unwrap_or_default()),
