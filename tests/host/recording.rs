@@ -124,7 +124,8 @@ fn a_recording_holds_what_each_command_needs(host: &Host) {
     let explained = reports(&hostler(&words)).remove(0);
     assert_eq!(explained["agent"]["name"], cgroup.name, "{explained:#}");
     let views = text(&hostler(&["replay", &recording]));
-    assert!(views.contains(&cgroup.name), "{views}");
+    // A long name is shortened in its middle.
+    assert!(views.contains("-recorded"), "{views}");
     for (command, option) in [
         ("trace runq --group-by cpu", "--cpus"),
         ("trace runq --by preemptor --events", "--events"),
