@@ -29,6 +29,10 @@ pub(crate) const TESTS: &[Test] = &[
         memory_lies_where_the_kernel_s_own_list_of_mappings_says,
     ),
     (
+        "explain_says_that_memory_lies_elsewhere_than_threads_run",
+        explain_says_that_memory_lies_elsewhere_than_threads_run,
+    ),
+    (
         "wake_ups_from_another_node_are_told_from_those_of_the_same",
         wake_ups_from_another_node_are_told_from_those_of_the_same,
     ),
@@ -181,6 +185,33 @@ fn memory_lies_where_the_kernel_s_own_list_of_mappings_says(guest: &Guest) {
         let held = PAGES as u64 * PAGE_BYTES;
         assert!(told[node] >= held && told[node] < 2 * held, "{agent}");
     }
+}
+
+fn explain_says_that_memory_lies_elsewhere_than_threads_run(guest: &Guest) {
+    let mut holder = Holder::start("explained", PAGES);
+    holder.tell(&format!("run-on {}", guest.nodes[1][0]));
+    holder.tell("touch");
+    holder.tell(&format!("run-on {}", guest.nodes[0][0]));
+    let words = [
+        "explain",
+        &holder.name.clone(),
+        "--json",
+        "--duration",
+        "1m",
+    ];
+    let running = Running::start(&words);
+    holder.tell("compute 100");
+    // A second later its memory was looked at, if it was not before.
+    thread::sleep(Duration::from_millis(1_200));
+    running.interrupt();
+    let report = running.report();
+    assert!(
+        report["on_node_ns"]["0"].as_u64() > Some(50_000_000),
+        "{report}"
+    );
+    assert_eq!(report["on_node_ns"]["1"], Value::Null, "{report}");
+    let held = PAGES as u64 * PAGE_BYTES;
+    assert!(report["anon_bytes"]["1"].as_u64() >= Some(held), "{report}");
 }
 
 fn wake_ups_from_another_node_are_told_from_those_of_the_same(guest: &Guest) {

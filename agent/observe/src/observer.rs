@@ -55,7 +55,8 @@ use crate::{
 pub struct Options {
     /// What is counted per CPU.
     pub cpu_view: CpuView,
-    /// Which agents, by name, [`CpuView::Selected`] counts and [`Options::pressure`] reads.
+    /// Which agents, by name, [`CpuView::Selected`] counts, and [`Options::pressure`] and
+    /// [`Options::placement`] read.
     pub select: Box<dyn Fn(&str) -> bool + Send>,
     /// Whether to read who made whom wait.
     pub pairs: bool,

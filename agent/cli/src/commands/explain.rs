@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Re
         pairs: true,
         sockets: true,
         pressure: true,
+        placement: true,
         select: Box::new(move |name| pattern.matches(name)),
         long_wait_ns: long_ns.map_or(LONG_WAIT_NS, |ns| u64::try_from(ns).unwrap_or(u64::MAX)),
         ..Options::default()

@@ -149,6 +149,9 @@ impl Page {
             let (major, minor) = (count(window.faults.major), count(window.faults.minor));
             lines.extend(self.sentence(&format!("page faults: {major} major, {minor} minor")));
         }
+        if let Some(text) = words::nodes(window) {
+            lines.extend(self.sentence(&text));
+        }
         if let Some(text) = words::memory(&window.polled()) {
             lines.extend(self.sentence(&text));
         }

@@ -103,13 +103,19 @@ impl Observer {
             return Ok(());
         }
         self.node_memories.began_ns = now_ns;
-        let mut agents = BTreeMap::<SlotLease, BTreeSet<u32>>::new();
-        for row in &self.snapshot.threads()? {
-            let lease = self.lease_of(row);
-            if lease.slot >= FIRST_AGENT {
-                agents.entry(lease).or_default().insert(row.tgid);
+        let rows = self.snapshot.threads()?;
+        let entries = self.directory.entries().filter(|entry| {
+            entry.agent.id.slot >= FIRST_AGENT && (self.options.select)(&entry.agent.name)
+        });
+        let mut agents: BTreeMap<SlotLease, BTreeSet<u32>> = entries
+            .map(|entry| (entry.agent.id, BTreeSet::new()))
+            .collect();
+        for row in &rows {
+            if let Some(processes) = agents.get_mut(&self.lease_of(row)) {
+                processes.insert(row.tgid);
             }
         }
+        agents.retain(|_, processes| !processes.is_empty());
         self.node_memories.queue = agents
             .into_iter()
             .map(|(agent, processes)| (agent, processes.into_iter().collect()))

@@ -1,5 +1,7 @@
 //! The same for a program: all numbers, and each reason with its code and its sentence.
 
+use std::collections::BTreeMap;
+
 use hostler_decide::explain::{Bursts, KeptWaiting, Reason, Verdict};
 use serde::Serialize;
 
@@ -35,6 +37,12 @@ struct ReportJson<'a> {
     peers: Vec<RttJson<'a>>,
     /// Between two readings of its cgroup; null if it has none.
     pressure: Option<PressureJson>,
+    /// By node, the time on its CPUs in ns; empty where it was not counted.
+    on_node_ns: BTreeMap<usize, u64>,
+    /// How often a thread was put on a CPU of another node.
+    node_migrations: u64,
+    /// By node, its anonymous memory; null where it was not looked at.
+    anon_bytes: Option<BTreeMap<usize, u64>>,
     /// Who waited longest for the agent comes first.
     kept_waiting: &'a [KeptWaiting],
     host: HostJson,
@@ -112,6 +120,14 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         bursts: explanation.bursts,
         peers: report.peers.iter().map(row_json).collect(),
         pressure: report.evidence.window.polled().pressure.map(Into::into),
+        on_node_ns: of_nodes(&report.evidence.window.placement().on_cpu_ns),
+        node_migrations: report.evidence.window.placement().node_migrations,
+        anon_bytes: report
+            .evidence
+            .window
+            .node_memory
+            .as_deref()
+            .map(|memory| of_nodes(&memory.bytes.anon)),
         kept_waiting: &report.evidence.kept_waiting,
         host: HostJson {
             cpus: report.evidence.host.cpus,
@@ -119,6 +135,12 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         },
         losses: report.losses.into(),
     })
+}
+
+/// What is not 0, by node.
+fn of_nodes(amounts: &[u64]) -> BTreeMap<usize, u64> {
+    let amounts = amounts.iter().copied().enumerate();
+    amounts.filter(|(_, amount)| *amount > 0).collect()
 }
 
 impl From<&ExplainReport> for WaitsJson {

@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use hostler_common::{ledger::state, slot::SlotLease};
 use hostler_decide::{
     block_io::BlockIoWindow,
     explain::{Blame, Evidence, Host, KeptWaiting, explain},
     identity::Kind,
+    node_memory::NodeMemory,
     pairs::Who,
     peers::{PeerCounts, PeerWindow},
+    placement::Placement,
     polled::PolledWindow,
     pressure::{Pressure, Stall},
     signal::{AgentSource, LossSignal},
@@ -447,9 +451,32 @@ fn what_it_read_and_wrote_is_said_and_that_memory_ran_out() {
 }
 
 #[test]
+fn where_it_ran_and_where_its_memory_lies_is_said_of_hosts_with_several_nodes() {
+    let mut report = report("agents/coder", 1, &[(state::ASLEEP, 5_000)], 100);
+    let mut placement = Placement::default();
+    placement.on_cpu_ns[0] = 3_000_000;
+    report.evidence.window.placement = Some(Box::new(placement));
+    assert!(!explain_text(&report, screen(100, 40)).contains("node"));
+    placement.on_cpu_ns[1] = 1_000_000;
+    placement.node_migrations = 2;
+    report.evidence.window.placement = Some(Box::new(placement));
+    let mut memory = NodeMemory::default();
+    memory.bytes.anon[1] = 12 << 20;
+    report.evidence.window.node_memory = Some(Arc::new(memory));
+    let text = explain_text(&report, screen(100, 40));
+    assert!(
+        text.contains(
+            "node 0: 75 % of its time, 0 % of its 12.0 MiB; node 1: 25 % of its time, 100 % of its \
+             12.0 MiB;\nthreads moved between nodes 2×\n"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn machines_get_all_numbers_and_each_reason_with_its_code_and_its_sentence() {
     expect![[r#"
-        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"peers":[],"pressure":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
+        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"peers":[],"pressure":null,"on_node_ns":{},"node_migrations":0,"anon_bytes":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
     "#]].assert_eq(&explain_json(&against_another()));
 }
 

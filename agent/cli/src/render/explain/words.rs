@@ -1,8 +1,10 @@
 //! Reasons in words: what happened, with its numbers, and what may help.
 
+use hostler_common::placement::MAX_NODES;
 use hostler_decide::{
     explain::{Blame, Bursts, Evidence, Reason, Verdict, Why},
     polled::PolledWindow,
+    window::RunQueueWindow,
 };
 
 use crate::{
@@ -145,6 +147,30 @@ pub(super) fn memory(polled: &PolledWindow) -> Option<String> {
         ));
     }
     (!clauses.is_empty()).then(|| format!("memory: {}", clauses.join("; ")))
+}
+
+/// On which nodes it ran, and where its memory lies; `None` where there is only one.
+pub(super) fn nodes(window: &RunQueueWindow) -> Option<String> {
+    let placement = window.placement();
+    let memory = window.node_memory.as_deref().map(|memory| memory.bytes);
+    let anon = memory.map_or([0; MAX_NODES], |bytes| bytes.anon);
+    let all_bytes = memory.map_or(0, |bytes| bytes.anon_total());
+    let parts: Vec<String> = (placement.on_cpu_ns.iter().zip(anon).enumerate())
+        .filter(|(_, (ns, anon))| **ns > 0 || *anon > 0)
+        .map(|(node, (&ns, anon))| {
+            let ran = share(ns, placement.total_ns());
+            let held = memory.map_or_else(String::new, |_| {
+                format!(", {} of its {}", share(anon, all_bytes), bytes(all_bytes))
+            });
+            format!("node {node}: {ran} of its time{held}")
+        })
+        .collect();
+    let tells = memory.is_some() || parts.len() > 1;
+    let moves = match placement.node_migrations {
+        0 => String::new(),
+        moves => format!("; threads moved between nodes {}×", count(moves)),
+    };
+    (tells && !parts.is_empty()).then(|| format!("{}{moves}", parts.join("; ")))
 }
 
 /// What may help; empty if nothing sound can be said.
