@@ -37,6 +37,8 @@ fn a_recording_is_reported_to_a_reader() {
     reported("trace faults --top 5", &expect_file!["faults.txt"]);
     reported("trace rtt --top 5", &expect_file!["rtt.txt"]);
     reported("trace pressure --top 5", &expect_file!["pressure.txt"]);
+    reported("trace wakes --top 10", &expect_file!["wakes.txt"]);
+    reported("topology --duration 3s", &expect_file!["topology.txt"]);
 }
 
 #[test]

@@ -138,11 +138,11 @@ impl Observer {
 fn kind_of(name: &str) -> &'static str {
     match name {
         "AGENTS" | "LEASES" | "CHANGES" | "CLOCK" | "CPUS" | "FAULT_LATENCIES" | "LOSSES"
-        | "PEERS" | "PEER_POOL" => "array, mapped",
-        "THREAD_NAMES" | "INTERRUPTS" => "array",
+        | "PEERS" | "PEER_POOL" | "PLACEMENTS" => "array, mapped",
+        "CPU_NODES" | "THREAD_NAMES" | "INTERRUPTS" => "array",
         "WAIT_BUDGETS" => "array per CPU",
         "THREADS" => "task storage",
-        "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" | "PEER_RECORDS" => "hash",
+        "CGROUP_SLOTS" | "PROCESS_SLOTS" | "PAIRS" | "PEER_RECORDS" | "WAKES" => "hash",
         "NETWORKS" => "prefix tree",
         "SOCKETS" => "socket storage",
         "FREE_SLOTS" => "queue",
