@@ -16,8 +16,13 @@ pub struct InterruptRecord {
     pub depth: SharedU64,
     /// `total_ns`, and what was passing, when a thread was last woken for this CPU.
     pub at_wake_ns: SharedU64,
+    /// The slot, plus one, of the thread that last asked for what the network leaves for later; 0 if it
+    /// was an interrupt.
+    pub network_asked_by: SharedU64,
+    /// The same while that runs; 0 while it does not.
+    pub network_runs_for: SharedU64,
     /// Keeps the size at one cache line.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<InterruptRecord>() == 64);

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use hostler_common::{interrupts::InterruptRecord, pair::INTERRUPTS as BY_INTERRUPTS};
 
-use crate::{clock::monotonic_ns, maps::INTERRUPTS, offsets::Task, threads::current_cpu};
+use crate::{clock::monotonic_ns, maps::INTERRUPTS, offsets::Task, threads::current_cpu, wakes};
 
 /// 1 if interrupts are to be told apart, set before loading.
 #[unsafe(no_mangle)]
@@ -35,14 +35,22 @@ pub(crate) fn irq_handler_exit(_ctx: BtfTracePointContext) -> i32 {
 
 /// What handlers left for later begins.
 #[btf_tracepoint(function = "softirq_entry")]
-pub(crate) fn softirq_entry(_ctx: BtfTracePointContext) -> i32 {
-    if is_in_ksoftirqd() { 0 } else { enter() }
+pub(crate) fn softirq_entry(ctx: BtfTracePointContext) -> i32 {
+    if is_in_ksoftirqd() {
+        return 0;
+    }
+    wakes::network_begins(ctx.arg::<u32>(0));
+    enter()
 }
 
 /// What handlers left for later ends.
 #[btf_tracepoint(function = "softirq_exit")]
-pub(crate) fn softirq_exit(_ctx: BtfTracePointContext) -> i32 {
-    if is_in_ksoftirqd() { 0 } else { leave() }
+pub(crate) fn softirq_exit(ctx: BtfTracePointContext) -> i32 {
+    if is_in_ksoftirqd() {
+        return 0;
+    }
+    wakes::network_ends(ctx.arg::<u32>(0));
+    leave()
 }
 
 // A handler that interrupts one of these functions ends before it goes on: what it has changed in
@@ -76,12 +84,6 @@ pub(crate) fn leave() -> i32 {
     }
     cpu.depth.store(depth);
     0
-}
-
-/// Whether a CPU serves an interrupt.
-#[inline(always)]
-pub(crate) fn is_in_one(cpu: u32) -> bool {
-    INTERRUPTS.get(cpu).is_some_and(|cpu| cpu.depth.load() != 0)
 }
 
 /// Notes, as a thread is woken, what interrupts have taken until now from the CPU that it waits for.

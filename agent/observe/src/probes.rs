@@ -64,9 +64,10 @@ const FOR_CAUSES: [&str; 4] = [
 
 /// Programs without which it is not known who wakes whom, beside [`FOR_CAUSES`]: first those who tell
 /// interrupts apart.
-const FOR_WAKES: [&str; 3] = [
+const FOR_WAKES: [&str; 4] = [
     "hrtimer_expire_entry",
     "hrtimer_expire_exit",
+    "softirq_raise",
     "sched_waking",
 ];
 
@@ -217,6 +218,7 @@ impl Probes {
         let [
             wait_events,
             causes,
+            wakes,
             placement,
             rules,
             run_queue_clock,
@@ -224,6 +226,7 @@ impl Probes {
         ] = [
             settings.wait_events,
             settings.causes,
+            settings.wakes,
             settings.placement,
             settings.has_rules,
             reads_run_queue,
@@ -231,6 +234,7 @@ impl Probes {
         ]
         .map(u32::from);
         loader.override_global("INTERRUPTS_WANTED", &causes, true);
+        loader.override_global("WAKES_WANTED", &wakes, true);
         loader.override_global("PLACEMENT_WANTED", &placement, true);
         loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);
         loader.override_global("WAIT_EVENTS_WANTED", &wait_events, true);

@@ -19,11 +19,11 @@ pub(super) const WAKES_HELP: &str = "\
 Measure who wakes whom
 
 Each line is an agent that was woken and who woke it: another agent, a thread of its own, a kernel \
-thread, or interrupts, which are timers and devices. Agents that wake each other often do better on one \
-node: OTHER NODE is the part of the wake-ups by a CPU of another NUMA node than the one where the woken \
+thread, or interrupts, which are timers and devices; who sends over loopback wakes who receives. Agents \
+that wake each other often do better on one node: OTHER NODE is the part of the wake-ups by a CPU of another NUMA node than the one where the woken \
 thread ran last. LATELY is the rate in which wake-ups of half a minute ago count half.
 
-Three programs more run at wake-ups and timers, and four at interrupts.";
+Four programs more run at wake-ups, timers and requests of the network, and four at interrupts.";
 
 /// Of which agents to count wake-ups, and how.
 #[derive(Args, Debug)]

@@ -13,7 +13,7 @@ impl Observer {
         let where_threads_run =
             "the scheduler's programs, by the node of the CPU; sched_migrate_task";
         let wakes = "sched_waking; interrupts apart, by the tracepoints of handlers, softirqs and \
-                     high-resolution timers";
+                     high-resolution timers; over loopback by who sends";
         [
             SignalSource {
                 signal: "on which NUMA nodes threads run",
