@@ -86,6 +86,18 @@ pub(crate) fn leave() -> i32 {
     0
 }
 
+/// A CPU that goes from one thread to another serves no interrupt. An end that was not seen, as that of a
+/// handler within one of these programs, is made up for here.
+#[inline(always)]
+pub(crate) fn are_over(cpu: u32) {
+    if INTERRUPTS_WANTED.load() != 0
+        && let Some(cpu) = INTERRUPTS.get(cpu)
+        && cpu.depth.load() != 0
+    {
+        cpu.depth.store(0);
+    }
+}
+
 /// Notes, as a thread is woken, what interrupts have taken until now from the CPU that it waits for.
 #[inline(always)]
 pub(crate) fn note_wake_up(task: Task) {

@@ -10,6 +10,7 @@ use crate::{
     counter::add,
     maps::{CPU_NODES, PLACEMENTS, THREADS},
     offsets::Task,
+    threads::lease_now,
 };
 
 /// 1 if somebody asks, set before loading.
@@ -24,7 +25,7 @@ pub(crate) fn sched_migrate_task(ctx: BtfTracePointContext) -> i32 {
     let Some(thread) = THREADS.get(task) else {
         return 0;
     };
-    if let Some(record) = PLACEMENTS.get(thread.lease.slot) {
+    if let Some(record) = PLACEMENTS.get(lease_now(thread, task).slot) {
         add(&record.migrations, 1);
         if to != node_of(task.cpu()) {
             add(&record.node_migrations, 1);

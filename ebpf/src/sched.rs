@@ -24,7 +24,7 @@ use crate::{
     clock::{measure_difference, now_at_wake_up_ns, now_ns},
     counter::{add, add_own, record, record_own},
     faults::count_faults,
-    interrupts::{note_wake_up, or_interrupts},
+    interrupts::{are_over, note_wake_up, or_interrupts},
     ledger::{change_state, enter, leave, move_time, note_change, replace_state},
     maps::{CPUS, LEASES, THREADS, count_loss},
     offsets::Task,
@@ -77,6 +77,7 @@ pub(crate) fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         now_ns: now_ns(),
         cpu: current_cpu(),
     };
+    are_over(switch.cpu);
     let mut outgoing = record_unless_idle(previous);
     let mut incoming = record_unless_idle(next);
     // A stretch during which the thread moved is its new agent's: who starts an agent moves into

@@ -70,6 +70,28 @@ pub(crate) fn agent_of(
     Some(agent)
 }
 
+/// Whose the thread is now, without taking note of it: for who must not move it from ledger to ledger.
+/// Others who moved it may not have been seen yet.
+#[inline(always)]
+pub(crate) fn lease_now(thread: &ThreadRecord, task: Task) -> SlotLease {
+    let lease = thread.lease;
+    let is_leased = LEASES
+        .get(lease.slot)
+        .is_some_and(|state| state.generation.load() == lease.generation);
+    if is_leased && (thread.css_set == task.css_set() || thread.flags & flag::RULE != 0) {
+        return lease;
+    }
+    // SAFETY: the value is copied out at once; one that changes meanwhile was right a moment ago.
+    match unsafe { CGROUP_SLOTS.get(task.cgroup_id()) } {
+        Some(lease) => *lease,
+        None if is_leased => lease,
+        None => SlotLease {
+            slot: OTHER,
+            generation: 0,
+        },
+    }
+}
+
 /// The record that the thread's lease names, of those that this CPU writes to.
 #[inline(always)]
 fn leased(thread: &ThreadRecord, cpu: u32) -> Option<&'static AgentRecord> {

@@ -28,7 +28,7 @@ use crate::{
     maps::{INTERRUPTS, THREADS, WAKES, count_loss},
     offsets::Task,
     placement::node_of,
-    threads::current_cpu,
+    threads::{current_cpu, lease_now},
 };
 
 /// 1 if somebody asks, set before loading.
@@ -47,7 +47,7 @@ pub(crate) fn sched_waking(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let key = WakeKey {
-        woken: woken.lease,
+        woken: lease_now(woken, task),
         waker: waker(record),
         reserved: 0,
     };
@@ -129,7 +129,7 @@ fn waker(cpu: &InterruptRecord) -> u32 {
     }
     THREADS
         .get(current)
-        .map_or(OTHER, |thread| thread.lease.slot)
+        .map_or(OTHER, |thread| lease_now(thread, current).slot)
 }
 
 /// Adds a wake-up to its edge. The map is preallocated: nothing is allocated here.

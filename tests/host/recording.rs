@@ -44,6 +44,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_disk_that_is_full_ends_a_recording_with_its_name,
     },
     Test {
+        name: "a_trace_whose_recording_finds_no_room_reports_all_the_same",
+        needs: &[Need::MountNamespaces],
+        run: a_trace_whose_recording_finds_no_room_reports_all_the_same,
+    },
+    Test {
         name: "what_is_no_recording_is_refused_with_what_to_do",
         needs: &[],
         run: what_is_no_recording_is_refused_with_what_to_do,
@@ -192,6 +197,36 @@ fn a_disk_that_is_full_ends_a_recording_with_its_name(_: &Host) {
         &output,
         1,
         &["full.rec", "writing it failed at byte", "No space"],
+    );
+}
+
+fn a_trace_whose_recording_finds_no_room_reports_all_the_same(_: &Host) {
+    let folder = Folder::new();
+    let script = "mount -t tmpfs -o size=4k none \"$1\" && exec \"$2\" trace runq --interval 10ms \
+                  --duration 5s --json --record \"$1/full.rec\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(folder.0.path())
+        .arg(HOSTLER)
+        .output()
+        .expect("unshare can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("nothing more is recorded"), "{errors}");
+    assert!(errors.contains("No space"), "{errors}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last: Option<serde_json::Value> = said
+        .lines()
+        .next_back()
+        .and_then(|line| serde_json::from_str(line).ok());
+    let last = last.unwrap_or_else(|| panic!("{errors}"));
+    let first: serde_json::Value =
+        serde_json::from_str(said.lines().next().expect("a line")).expect("a report");
+    let passed_ns =
+        last["to_ns"].as_u64().expect("a time") - first["from_ns"].as_u64().expect("one");
+    assert!(
+        passed_ns > 4_500_000_000,
+        "it went on to its end: {passed_ns}"
     );
 }
 

@@ -25,11 +25,23 @@ pub(crate) const TESTS: &[Test] = &[
         run: who_sleeps_for_a_time_is_woken_by_interrupts,
     },
     Test {
+        name: "who_was_moved_while_it_slept_is_woken_as_its_new_agent",
+        needs: &[Need::WritableCgroups],
+        run: who_was_moved_while_it_slept_is_woken_as_its_new_agent,
+    },
+    Test {
         name: "agents_that_wake_each_other_are_told_by_their_names",
         needs: &[Need::WritableCgroups],
         run: agents_that_wake_each_other_are_told_by_their_names,
     },
 ];
+
+/// Wakes the child, which sleeps again.
+fn wake_often(child: &mut Child, times: u64) {
+    for _ in 0..times {
+        ask(child);
+    }
+}
 
 /// Edges to the agent with this name: who woke it, and how often.
 fn edges_to<'a>(report: &'a Value, name: &str) -> Vec<(&'a str, u64)> {
@@ -101,6 +113,27 @@ fn ask(child: &mut Child) {
     let mut output = BufReader::new(output);
     output.read_line(&mut line).expect("it answers");
     assert_eq!(line, "a line\n");
+}
+
+fn who_was_moved_while_it_slept_is_woken_as_its_new_agent(host: &Host) {
+    const TIMES: u64 = 50;
+    let (first, second) = (host.cgroup("first"), host.cgroup("second"));
+    let mut child = first.start(&["cat"]);
+    ask(&mut child);
+    let mut tracer = start_hostler(&["trace", "wakes", "--json"]);
+    second.admit(child.id());
+    wake_often(&mut child, TIMES);
+    tracer.send(Signal::SIGINT);
+    let report = reports(&tracer.wait()).remove(0);
+    let wakes_of = |name: &str| -> u64 {
+        let edges = edges_to(&report, name);
+        edges.iter().map(|(_, wakes)| wakes).sum()
+    };
+    // Whoever moves a process may wake it for that.
+    assert!(wakes_of(&first.name) <= 2, "{report:#}");
+    assert!(wakes_of(&second.name) >= TIMES / 2, "{report:#}");
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
 }
 
 fn agents_that_wake_each_other_are_told_by_their_names(host: &Host) {

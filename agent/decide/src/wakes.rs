@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use hostler_common::wake::WakeKey;
 
+use crate::signal::Reading;
+
 /// Wake-ups along an edge, cumulative or in a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WakeSignal {
@@ -15,7 +17,11 @@ pub struct WakeSignal {
 }
 
 impl WakeSignal {
+    /// What came since an earlier reading. An edge that was forgotten meanwhile began anew.
     fn since(self, earlier: Self) -> Self {
+        if self.wakes < earlier.wakes {
+            return self;
+        }
         Self {
             wakes: self.wakes.wrapping_sub(earlier.wakes),
             node_wakes: self.node_wakes.wrapping_sub(earlier.node_wakes),
@@ -78,6 +84,8 @@ pub struct WakeGraph {
     edges: BTreeMap<WakeKey, Edge>,
     /// The weight of all time since the beginning, from 0 to 1.
     weight: f64,
+    /// The last reading that was followed: its instant, and its totals.
+    last: Option<(u64, BTreeMap<WakeKey, WakeSignal>)>,
 }
 
 /// What is known of an edge.
@@ -90,9 +98,18 @@ pub struct Edge {
 }
 
 impl WakeGraph {
+    /// Takes in a reading that follows those before it; what came before the first one does not count.
+    pub fn follow(&mut self, reading: &Reading) {
+        if let Some((at_ns, before)) = self.last.take() {
+            let wakes = wakes_between(&before, &reading.wakes);
+            self.append(&wakes, reading.at_ns.saturating_sub(at_ns));
+        }
+        self.last = Some((reading.at_ns, reading.wakes.clone()));
+    }
+
     /// Takes in the wake-ups of a window that follows those before it. Rates are means over all time
     /// since the beginning, weighted by 2^(−age ÷ [`HALF_LIFE_NS`]).
-    pub fn append(&mut self, wakes: &BTreeMap<WakeKey, WakeSignal>, length_ns: u64) {
+    fn append(&mut self, wakes: &BTreeMap<WakeKey, WakeSignal>, length_ns: u64) {
         if length_ns == 0 {
             return;
         }
@@ -203,6 +220,25 @@ mod tests {
             }
         );
         assert_eq!(between[&key(71, 70)].wakes, 3);
+    }
+
+    #[test]
+    fn an_edge_that_was_forgotten_between_two_readings_began_anew() {
+        let between = wakes_between(&wakes(key(70, 71), 10), &wakes(key(70, 71), 3));
+        assert_eq!(between[&key(70, 71)].wakes, 3);
+    }
+
+    #[test]
+    fn readings_that_follow_each_other_tell_of_the_time_between_them() {
+        let mut graph = WakeGraph::default();
+        for number in 0..600 {
+            graph.follow(&Reading {
+                at_ns: number * SECOND_NS,
+                wakes: wakes(key(70, 71), 1_000 + 10 * number),
+                ..Reading::default()
+            });
+        }
+        assert!((per_s(&graph, key(70, 71)) - 10.0).abs() < 0.01);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use hostler_decide::node_memory::NodeBytes;
 /// The longest line that is read: thousands of nodes would fit.
 const MAX_LINE_BYTES: u64 = 64 << 10;
 
+/// How much is read at a time: some lines.
+const READ_BYTES: usize = 256;
+
 /// A process's mappings, read as far as one has got.
 pub(crate) struct NumaMaps {
     lines: BufReader<File>,
@@ -25,7 +28,8 @@ impl NumaMaps {
     pub(crate) fn open(tgid: u32) -> Option<Self> {
         let file = File::open(format!("/proc/{tgid}/numa_maps")).ok()?;
         Some(Self {
-            lines: BufReader::new(file),
+            // The kernel walks as many mappings at a time as fill what is asked for.
+            lines: BufReader::with_capacity(READ_BYTES, file),
             bytes: NodeBytes::default(),
         })
     }

@@ -44,7 +44,7 @@ use crate::{
     slots::SlotBook,
     snapshot::Snapshot,
     sockets::networks::NamedPeer,
-    topology::{nodes_of_cpus, online_cpus, topology},
+    topology::{has_several_nodes, online_cpus, topology},
 };
 
 /// How to observe.
@@ -196,7 +196,7 @@ impl Observer {
             sockets: Sockets::new(options.peers.clone()),
             polls: Polls::default(),
             node_memories: NodeMemories::default(),
-            has_several_nodes: nodes_of_cpus().values().any(|&node| node > 0),
+            has_several_nodes: has_several_nodes(),
             options,
             agents_without_slot: 0,
             without_slot: BTreeSet::new(),

@@ -54,19 +54,20 @@ const LIFECYCLE: [&str; 6] = [
     "sched_process_exit",
 ];
 
-/// Tell interrupts apart, for who asks who made whom wait.
+/// Tell interrupts apart, for who asks who made whom wait. Ends come first: one without a beginning is
+/// nothing, and a beginning without an end would seem to last.
 const FOR_CAUSES: [&str; 4] = [
-    "irq_handler_entry",
     "irq_handler_exit",
-    "softirq_entry",
     "softirq_exit",
+    "irq_handler_entry",
+    "softirq_entry",
 ];
 
 /// Programs without which it is not known who wakes whom, beside [`FOR_CAUSES`]: first those who tell
 /// interrupts apart.
 const FOR_WAKES: [&str; 4] = [
-    "hrtimer_expire_entry",
     "hrtimer_expire_exit",
+    "hrtimer_expire_entry",
     "softirq_raise",
     "sched_waking",
 ];
@@ -217,7 +218,7 @@ impl Probes {
         let reads_run_queue = clock.clock == ProbeClock::RunQueue;
         let [
             wait_events,
-            causes,
+            interrupts,
             wakes,
             placement,
             rules,
@@ -225,7 +226,7 @@ impl Probes {
             named_peers,
         ] = [
             settings.wait_events,
-            settings.causes,
+            settings.causes || settings.wakes,
             settings.wakes,
             settings.placement,
             settings.has_rules,
@@ -233,7 +234,7 @@ impl Probes {
             settings.named_peers,
         ]
         .map(u32::from);
-        loader.override_global("INTERRUPTS_WANTED", &causes, true);
+        loader.override_global("INTERRUPTS_WANTED", &interrupts, true);
         loader.override_global("WAKES_WANTED", &wakes, true);
         loader.override_global("PLACEMENT_WANTED", &placement, true);
         loader.override_global("RUN_QUEUE_CLOCK", &run_queue_clock, true);

@@ -147,6 +147,22 @@ fn nodes_below(folder: &Path) -> BTreeMap<u32, u32> {
     nodes
 }
 
+/// Whether there are several nodes, those without CPUs included.
+pub(crate) fn has_several_nodes() -> bool {
+    let folders = fs::read_dir("/sys/devices/system/node")
+        .into_iter()
+        .flatten();
+    let is_node = |name: &str| {
+        name.strip_prefix("node")
+            .is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    folders
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_node))
+        .nth(1)
+        .is_some()
+}
+
 /// The kernel's list format: `0-3,8,10-11`.
 pub(crate) fn parse_list(list: &str) -> Vec<u32> {
     let mut numbers = Vec::new();

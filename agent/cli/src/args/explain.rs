@@ -36,10 +36,9 @@ pub(crate) struct ExplainArgs {
     /// The agent: its name, or a pattern that only its name matches
     #[arg(value_name = "AGENT", long_help = AGENT_HELP)]
     pub(crate) agent: AgentPattern,
-    /// How long to watch; Ctrl-C ends it early and explains what was gathered
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
-          default_value = "5s")]
-    pub(crate) duration: Duration,
+    /// How long to watch, if not given 5s, or to the end of a recording; Ctrl-C ends it early
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Duration>,
     /// The shortest wait that is laid to somebody; if not given, 1ms
     #[arg(long, value_name = "TIME", value_parser = parse_long)]
     pub(crate) long: Option<Duration>,

@@ -58,10 +58,9 @@ at the most; processes with more than 8 GiB are left out, since the kernel walks
 #[derive(Args, Debug)]
 #[command(after_long_help = TOPOLOGY_EXAMPLES)]
 pub(crate) struct TopologyArgs {
-    /// How long to watch; Ctrl-C ends it early and shows what was gathered
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
-          default_value = "1s")]
-    pub(crate) duration: Duration,
+    /// How long to watch, if not given 1s, or to the end of a recording; Ctrl-C ends it early
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Duration>,
     /// Show the N agents that ran most on each node; JSON holds all
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "5")]
     pub(crate) top: usize,

@@ -66,12 +66,16 @@ fn parse_start(text: &str) -> Result<Start, String> {
             Err(_) => Err("not a time after the beginning; write for example +1m30s".to_owned()),
         };
     }
-    let seconds = if text.matches(':').count() == 1 {
+    let (time, zone) = match text.strip_suffix('Z') {
+        Some(time) => (time, "Z"),
+        None => (text, ""),
+    };
+    let seconds = if time.matches(':').count() == 1 {
         ":00"
     } else {
         ""
     };
-    let time = humantime::parse_rfc3339_weak(&format!("{text}{seconds}")).map_err(|_| {
+    let time = humantime::parse_rfc3339_weak(&format!("{time}{seconds}{zone}")).map_err(|_| {
         "not a time; write for example +90s, 2026-11-26T14:03:00Z or '2026-11-26 14:03'".to_owned()
     })?;
     let since_1970 = time
@@ -95,6 +99,7 @@ mod tests {
         let of_day = Ok(Start::At(1_764_165_780_000));
         assert_eq!(parse_start("2025-11-26T14:03:00Z"), of_day);
         assert_eq!(parse_start("2025-11-26 14:03"), of_day);
+        assert_eq!(parse_start("2025-11-26T14:03Z"), of_day);
         assert_eq!(parse_start(" 2025-11-26 14:03:00 "), of_day);
     }
 

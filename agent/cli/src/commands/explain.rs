@@ -1,5 +1,7 @@
 //! `hostler explain`: where one agent's time went, and what held it up.
 
+use std::time::Duration;
+
 use hostler_daemon::Schedule;
 use hostler_decide::{
     explain::{Evidence, explain},
@@ -17,6 +19,9 @@ use crate::{
     render::{Screen, explain_json, explain_text, printable},
     report::{AgentLine, ExplainReport, RttRow},
 };
+
+/// How long this host is watched, if not said.
+const WATCHED: Duration = Duration::from_secs(5);
 
 /// Names that are listed where a pattern matches several agents.
 const MOST_NAMES: usize = 10;
@@ -38,7 +43,7 @@ pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Re
     let agent = the_one(&args.agent, lines, source.origin())?;
     let schedule = Schedule {
         interval: None,
-        duration: Some(args.duration),
+        duration: source.duration(args.duration, WATCHED),
         on_alarm: true,
     };
     announce(&printable(&agent.name), &source, schedule, stdout);

@@ -1,6 +1,6 @@
 //! `hostler record`: keeps all that is read of this host.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use hostler_daemon::Schedule;
 use hostler_decide::{
@@ -10,7 +10,7 @@ use hostler_decide::{
 };
 use hostler_observe::{Observer, Options};
 
-use super::source::{Source, begin_recording, observe};
+use super::source::{Kept, Source, begin_recording, observe};
 use crate::{
     args::{GlobalArgs, RecordArgs},
     failure::Failure,
@@ -21,7 +21,7 @@ use crate::{
 
 pub(crate) fn run(args: &RecordArgs, global: &GlobalArgs) -> Result<(), Failure> {
     // Refused before anything is loaded.
-    if !args.overwrite && args.file.exists() {
+    if !args.overwrite && args.file.symlink_metadata().is_ok() {
         return Err(Failure::Usage {
             sentence: format!("{}: it exists", args.file.display()),
             hint: "`--overwrite` replaces it.".to_owned(),
@@ -37,7 +37,13 @@ pub(crate) fn run(args: &RecordArgs, global: &GlobalArgs) -> Result<(), Failure>
         // one does not.
         on_alarm: false,
     };
-    let source = Source::Host(Box::new(observer), Some(Box::new(writer)));
+    let source = Source::Host(
+        Box::new(observer),
+        Some(Kept {
+            writer: Box::new(writer),
+            is_all: true,
+        }),
+    );
     let file = &args.file;
     let look = |reading: &Reading, scene: &Scene| {
         let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
@@ -98,15 +104,17 @@ impl Progress {
             agents: scene.known_agents,
             bytes,
         };
-        if self.is_shown {
-            eprint!("\r\x1b[K{}", recording_now(self.report));
-        }
+        self.show(&recording_now(self.report));
+    }
+
+    /// In the place of what was shown before. Whoever looked on may have gone.
+    fn show(&mut self, text: &str) {
+        let is_seen = || write!(io::stderr(), "\r\x1b[K{text}").is_ok();
+        self.is_shown = self.is_shown && is_seen();
     }
 
     fn end(mut self, bytes: u64) -> RecordingReport {
-        if self.is_shown {
-            eprint!("\r\x1b[K");
-        }
+        self.show("");
         self.report.bytes = bytes;
         self.report
     }

@@ -1,6 +1,10 @@
 //! Where readings come from: this host as it is now, or a recording. Whoever reports sees no difference.
 
-use std::{io, path::Path, time::SystemTime};
+use std::{
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use hostler_daemon::{
     Replay, Schedule, Start,
@@ -61,9 +65,16 @@ impl Need {
 /// Where readings come from.
 pub(super) enum Source {
     /// This host, and the recording that is made meanwhile.
-    Host(Box<Observer>, Option<Box<Writer>>),
+    Host(Box<Observer>, Option<Kept>),
     /// A recording.
     Recording(Box<Replay>),
+}
+
+/// A recording that is being made.
+pub(super) struct Kept {
+    pub(super) writer: Box<Writer>,
+    /// Whether there is nothing else to do: without it, reading ends.
+    pub(super) is_all: bool,
 }
 
 /// Which kind of source it is.
@@ -88,6 +99,11 @@ impl Source {
                 let start = args.part.at.unwrap_or_default();
                 Self::recording(path, start, args.part.lenient, need)?
             }
+            None if args.record.is_some() && options.cpu_view != CpuView::Selected => {
+                // Whoever reads the recording may ask for other agents.
+                let select = Box::new(|_: &str| true);
+                Self::host(need, global, Options { select, ..options })?
+            }
             None => Self::host(need, global, options)?,
         };
         let names = || source.beginning().agents.iter().map(|row| &*row.agent.name);
@@ -99,7 +115,11 @@ impl Source {
         match (source, &args.record) {
             (Self::Host(observer, _), Some(path)) => {
                 let writer = begin_recording(path, false, &observer)?;
-                Ok(Self::Host(observer, Some(Box::new(writer))))
+                let kept = Kept {
+                    writer: Box::new(writer),
+                    is_all: false,
+                };
+                Ok(Self::Host(observer, Some(kept)))
             }
             (source, _) => Ok(source),
         }
@@ -135,6 +155,14 @@ impl Source {
             Self::Host(..) => Origin::Host,
             Self::Recording(_) => Origin::Recording,
         }
+    }
+
+    /// How long to read: what was asked for, or else a host for `of_host`, and a recording to its end.
+    pub(super) fn duration(&self, wanted: Option<Duration>, of_host: Duration) -> Option<Duration> {
+        wanted.or(match self {
+            Self::Host(..) => Some(of_host),
+            Self::Recording(_) => None,
+        })
     }
 
     /// What stays as it is.
@@ -173,12 +201,24 @@ impl Source {
             what: "writing the report",
             source,
         };
-        let mut report = |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
         let mut look = |reading: &Reading, scene: &Scene| look(reading, scene).map_err(writing);
-        let (mut observer, mut writer) = match self {
-            Self::Recording(replay) => return Ok(replay.run(schedule, look, report)?),
-            Self::Host(observer, writer) => (observer, writer),
+        let (mut observer, mut kept) = match self {
+            Self::Recording(replay) => {
+                let mut is_said = false;
+                let report = |window: &Window, scene: &Scene| {
+                    if !is_said && is_much_longer(window, schedule) {
+                        is_said = true;
+                        tracing::warn!(
+                            "readings in the recording are further apart than --interval"
+                        );
+                    }
+                    report(window, scene).map_err(writing)
+                };
+                return Ok(replay.run(schedule, look, report)?);
+            }
+            Self::Host(observer, kept) => (observer, kept),
         };
+        let report = |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -186,23 +226,33 @@ impl Source {
                 what: "starting the event loop",
                 source,
             })?;
+        let mut failed = None;
         let look = |reading: &Reading, scene: &Scene| {
-            if let Some(writer) = &mut writer {
-                add(writer, reading)?;
+            if let Some(recording) = &mut kept
+                && let Err(error) = add(&mut recording.writer, reading)
+            {
+                if recording.is_all {
+                    return Err(error.into());
+                }
+                // What is reported is not lost with what can't be kept.
+                tracing::warn!("{error}; nothing more is recorded");
+                failed = Some(error);
+                kept = None;
             }
             look(reading, scene)
         };
-        runtime.block_on(hostler_daemon::watch(
-            &mut observer,
-            schedule,
-            look,
-            &mut report,
-        ))?;
-        if let Some(writer) = writer {
-            writer.finish()?;
+        runtime.block_on(hostler_daemon::watch(&mut observer, schedule, look, report))?;
+        if let Some(recording) = kept {
+            recording.writer.finish()?;
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// Whether a window is longer than two of those that were asked for.
+fn is_much_longer(window: &Window, schedule: Schedule) -> bool {
+    let interval = schedule.interval.map(|interval| 2 * interval.as_nanos());
+    interval.is_some_and(|longest| u128::from(window.length_ns()) > longest)
 }
 
 /// Begins a recording with the reading with which measuring began.

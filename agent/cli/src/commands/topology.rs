@@ -1,5 +1,7 @@
 //! `hostler topology`: the host's shape, and what runs where.
 
+use std::time::Duration;
+
 use hostler_daemon::Schedule;
 use hostler_decide::{
     placement::Placement,
@@ -18,6 +20,9 @@ use crate::{
     report::{NodeAgent, TopologyReport},
 };
 
+/// How long this host is watched, if not said.
+const WATCHED: Duration = Duration::from_secs(1);
+
 pub(crate) fn run(args: &TopologyArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let options = Options {
         cpu_view: CpuView::All,
@@ -27,7 +32,7 @@ pub(crate) fn run(args: &TopologyArgs, global: &GlobalArgs, stdout: Stdout) -> R
     let source = Source::open(&args.source, &[], Need::Placement, global, options)?;
     let schedule = Schedule {
         interval: None,
-        duration: Some(args.duration),
+        duration: source.duration(args.duration, WATCHED),
         on_alarm: false,
     };
     announce("what runs where", &source, schedule, stdout);

@@ -1,21 +1,22 @@
 //! `hostler trace wakes`: who wakes whom.
 
-use std::{cell::RefCell, cmp::Reverse};
+use std::{cell::RefCell, cmp::Reverse, collections::BTreeMap};
 
 use hostler_common::wake::WakeKey;
 use hostler_decide::{
     pairs::Who,
     scene::Scene,
+    signal::Reading,
     wakes::{WakeGraph, WakeSignal},
     window::Window,
 };
 use hostler_observe::Options;
 
-use super::{Need, Trace};
+use super::{Need, Source, announce};
 use crate::{
     args::{Format, GlobalArgs, WakesArgs, selects},
     failure::Failure,
-    output::Stdout,
+    output::{self, Stdout},
     render::{wakes_csv, wakes_json, wakes_text},
     report::{WakesReport, WakesRow},
 };
@@ -25,26 +26,30 @@ pub(crate) fn run(args: &WakesArgs, global: &GlobalArgs, stdout: Stdout) -> Resu
         wakes: true,
         ..Options::default()
     };
+    let trace = &args.trace;
+    let source = Source::open(&trace.source, &trace.agents, Need::Wakes, global, options)?;
+    let schedule = trace.times.schedule();
+    announce("who wakes whom", &source, schedule, stdout);
     let graph = RefCell::new(WakeGraph::default());
-    let render = |window: &Window, scene: &Scene, is_first| {
-        let mut graph = graph.borrow_mut();
-        graph.append(&window.wakes, window.length_ns());
-        let report = report(args, window, &graph, scene);
-        match args.trace.format.chosen() {
+    graph.borrow_mut().follow(source.beginning());
+    let look = |reading: &Reading, _: &Scene| {
+        graph.borrow_mut().follow(reading);
+        Ok(true)
+    };
+    let mut is_first = true;
+    source.run(schedule, look, |window, scene| {
+        let report = report(args, window, &graph.borrow(), scene);
+        let is_first = std::mem::take(&mut is_first);
+        output::write(&match trace.format.chosen() {
             Format::Json => wakes_json(&report),
             Format::Csv => wakes_csv(&report, is_first),
-            Format::Text => wakes_text(&report, stdout.size().0, args.top, stdout.color),
-        }
-    };
-    Trace {
-        args: &args.trace,
-        global,
-        stdout,
-        what: "who wakes whom",
-        need: Need::Wakes,
-        options,
-    }
-    .run(render)
+            Format::Text => {
+                let between = if is_first { "" } else { "\n" };
+                let text = wakes_text(&report, stdout.size().0, args.top, stdout.color);
+                format!("{between}{text}")
+            }
+        })
+    })
 }
 
 fn report(args: &WakesArgs, window: &Window, graph: &WakeGraph, scene: &Scene) -> WakesReport {
@@ -53,11 +58,14 @@ fn report(args: &WakesArgs, window: &Window, graph: &WakeGraph, scene: &Scene) -
         let waker = row.waker.name(&row.woken).unwrap_or_default();
         selects(patterns, &row.woken) || selects(patterns, waker)
     };
-    let mut rows: Vec<WakesRow> = graph
-        .edges()
-        .map(|(key, edge)| {
+    // An edge of this window may be too light for the graph, and one of the graph's silent now.
+    let mut edges: BTreeMap<WakeKey, f64> = window.wakes.keys().map(|key| (*key, 0.0)).collect();
+    edges.extend(graph.edges().map(|(key, edge)| (*key, edge.per_s)));
+    let mut rows: Vec<WakesRow> = edges
+        .iter()
+        .map(|(key, per_s)| {
             let wakes = window.wakes.get(key).copied().unwrap_or_default();
-            row(key, wakes, edge.per_s, window, scene)
+            row(key, wakes, *per_s, window, scene)
         })
         .filter(is_wanted)
         .collect();

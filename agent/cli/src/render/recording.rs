@@ -11,6 +11,9 @@ use super::{
     units::{bytes, count, duration},
 };
 
+/// The beginning of the year 10000, in ms since 1970.
+const YEAR_10000_MS: u64 = 253_402_300_800_000;
+
 /// How far a recording is, while it is being written: no line's end.
 pub(crate) fn recording_now(report: RecordingReport) -> String {
     format!("Recording {}; Ctrl-C ends it.", contents(report))
@@ -41,6 +44,8 @@ pub(crate) fn replayed(
     began_ms: Option<u64>,
     report: RecordingReport,
 ) -> String {
+    // A damaged recording may tell of any time; years have four digits here.
+    let began_ms = began_ms.filter(|&began_ms| began_ms < YEAR_10000_MS);
     let began = began_ms.map_or_else(String::new, |began_ms| {
         let began = UNIX_EPOCH + Duration::from_millis(began_ms);
         format!(" from {}", humantime::format_rfc3339_seconds(began))
@@ -118,6 +123,12 @@ mod tests {
         .assert_eq(&recorded("a.rec", RecordingReport::default()));
         expect!["Recording 61 readings in 60.0 s, 4,462 agents, 305.0 KiB; Ctrl-C ends it."]
             .assert_eq(&recording_now(REPORT));
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_left_out() {
+        let told = replayed("a.rec", &HostFacts::default(), Some(u64::MAX), REPORT);
+        assert!(!told.contains(" from "), "{told}");
     }
 
     #[test]

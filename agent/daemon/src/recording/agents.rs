@@ -27,6 +27,9 @@ use super::{
 /// Agents that a reading can tell of: each slot's, and those whose slot rests.
 const MAX_AGENTS: usize = 2 * SLOTS as usize;
 
+/// The longest name, group or place: a path, as Linux has it.
+const MAX_TEXT_BYTES: usize = 4096;
+
 /// The ledger's lower bits, which count threads; see [`hostler_common::ledger`].
 const COUNT_BITS: u32 = 16;
 
@@ -181,6 +184,12 @@ fn agent(message: &schema::Agent) -> Result<Arc<Agent>, Malformed> {
             "there is no slot {}",
             message.slot
         )));
+    }
+    let texts = [&message.name, &message.group, &message.place];
+    if texts.iter().any(|text| text.len() > MAX_TEXT_BYTES) {
+        return Err(Malformed::because(
+            "an agent's name is longer than any can be",
+        ));
     }
     let source = schema::Source::try_from(message.source)
         .map_err(|_| Malformed::because("an agent's source is not known"))?;

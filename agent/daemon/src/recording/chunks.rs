@@ -4,9 +4,13 @@ use std::io::{self, Read, Write};
 
 use super::{Damage, MAGIC, VERSION};
 
-/// The longest body of a chunk, in bytes: some hundred times that of the first reading of the reference
-/// load.
-pub(super) const MAX_BODY_BYTES: u32 = 64 << 20;
+/// The longest body of a chunk, and the longest message in it, in bytes: some ten times the first reading
+/// of the reference load. What it makes of memory is bounded by it: the smallest part of a message takes
+/// two bytes, and some hundred when it is read.
+pub(super) const MAX_BYTES: u32 = 8 << 20;
+
+/// Of what is longer.
+pub(super) const TOO_LARGE: &str = "a reading is larger than a recording can hold";
 
 /// Begins a recording.
 pub(super) fn begin(file: &mut impl Write) -> io::Result<u64> {
@@ -19,8 +23,8 @@ pub(super) fn begin(file: &mut impl Write) -> io::Result<u64> {
 pub(super) fn write(file: &mut impl Write, body: &[u8]) -> io::Result<u64> {
     let length = u32::try_from(body.len())
         .ok()
-        .filter(|&length| length <= MAX_BODY_BYTES)
-        .ok_or_else(|| io::Error::other("a reading is larger than a recording can hold"))?;
+        .filter(|&length| length <= MAX_BYTES)
+        .ok_or_else(|| io::Error::other(TOO_LARGE))?;
     let mut chunk = Vec::with_capacity(HEAD_BYTES + body.len());
     chunk.extend(length.to_le_bytes());
     chunk.extend(crc32fast::hash(body).to_le_bytes());
@@ -88,7 +92,7 @@ impl<R: Read> Chunks<R> {
             offset: began,
             what: what.to_owned(),
         };
-        if length > MAX_BODY_BYTES {
+        if length > MAX_BYTES {
             return Err(corrupt("its length is impossible").into());
         }
         // Not reserved at once: a length that is wrong must not take memory that is not there to fill.

@@ -12,16 +12,12 @@ use zstd::stream::{raw::DParameter, write::Decoder};
 
 use super::{
     Damage, RecordingError,
-    chunks::{Chunks, Unreadable},
+    chunks::{Chunks, MAX_BYTES, Unreadable},
     header, readings,
     rows::Malformed,
     schema,
     writer::WINDOW_LOG2,
 };
-
-/// What one chunk may bring to light at the most, in bytes: some ten times what the first reading of
-/// the reference load does. Damaged data must not fill the memory.
-const MAX_MESSAGE_BYTES: usize = 128 << 20;
 
 /// A reading, and when it was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +182,7 @@ struct Bounded(Vec<u8>);
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_MESSAGE_BYTES {
+        if self.0.len() + bytes.len() > MAX_BYTES as usize {
             return Err(io::Error::other("it holds more than a reading can"));
         }
         self.0.extend(bytes);

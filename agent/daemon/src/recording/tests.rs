@@ -223,6 +223,12 @@ fn a_file_that_is_there_is_left_alone_unless_it_may_be_replaced() {
     assert_eq!(std::fs::read(&path).expect("it is there"), b"something");
     let writer = Writer::create(&path, true, &facts()).expect("it may");
     writer.finish().expect("there is room");
+    let mode = std::fs::metadata(&path).expect("it is there").permissions();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
+    assert_eq!(mode & 0o777, 0o600, "it was others' to read before");
+    let folder = Writer::create(folder.path(), true, &facts());
+    let refused = folder.err().expect("a folder is no file").to_string();
+    assert!(refused.contains("no file"), "{refused}");
     let reader = Reader::open(&path).expect("a recording");
     assert_eq!(reader.written_by(), env!("CARGO_PKG_VERSION"));
 }

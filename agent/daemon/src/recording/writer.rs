@@ -1,7 +1,7 @@
 //! Writes a recording, a reading at a time.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -31,27 +31,36 @@ pub struct Writer<W: Write = File> {
 
 impl Writer<File> {
     /// Begins a recording in a new file, which only its owner can read: it tells what runs on the host.
-    /// A file that is there is left alone unless it may be replaced.
+    /// A file that is there is left alone unless it may be replaced: then it is removed first, so that
+    /// nobody who has it open, and no link, leads to the new one.
     pub fn create(
         path: &Path,
         may_replace: bool,
         facts: &HostFacts,
     ) -> Result<Self, RecordingError> {
         let recording = path.display().to_string();
-        let mut options = OpenOptions::new();
-        options.write(true).mode(0o600);
-        if may_replace {
-            options.create(true).truncate(true);
-        } else {
-            options.create_new(true);
-        }
-        let file = options.open(path).map_err(|source| RecordingError::Io {
+        let removed = if may_replace { remove(path) } else { Ok(()) };
+        let made = removed.and_then(|()| {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(path)
+        });
+        let file = made.map_err(|source| RecordingError::Io {
             recording: recording.clone(),
             what: "making it",
             offset: 0,
             source,
         })?;
         Self::new(recording, file, facts)
+    }
+}
+
+/// Removes a file or a link, and nothing else.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other("there is something that is no file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -109,6 +118,9 @@ impl<W: Write> Writer<W> {
 
     fn chunk(&mut self, what: schema::chunk::What) -> Result<(), RecordingError> {
         let message = schema::Chunk { what: Some(what) }.encode_length_delimited_to_vec();
+        if message.len() > chunks::MAX_BYTES as usize {
+            return self.write(|_| Err(io::Error::other(chunks::TOO_LARGE)));
+        }
         let compressed = self
             .compressor
             .write_all(&message)

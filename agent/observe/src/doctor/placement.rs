@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::SignalSource;
-use crate::{observer::Observer, topology::nodes_of_cpus};
+use crate::{observer::Observer, topology::has_several_nodes};
 
 impl Observer {
     /// The sources of what is known of places.
     pub(super) fn placement_sources(&self) -> [SignalSource; 3] {
         let signals = self.facts().signals;
-        let has_several_nodes = nodes_of_cpus().values().any(|&node| node > 0);
+        let has_several_nodes = has_several_nodes();
         let where_threads_run =
             "the scheduler's programs, by the node of the CPU; sched_migrate_task";
         let wakes = "sched_waking; interrupts apart, by the tracepoints of handlers, softirqs and \
@@ -20,7 +20,7 @@ impl Observer {
                 in_use: signals.placement.then(|| where_threads_run.to_owned()),
                 better: Vec::new(),
                 note: if has_several_nodes {
-                    "counted by `topology` and `record` only".to_owned()
+                    "counted by `topology`, `explain` and `record` only".to_owned()
                 } else {
                     "this host has one node".to_owned()
                 },

@@ -14,7 +14,7 @@ use hostler_decide::node_memory::{NodeBytes, NodeMemory};
 use super::Observer;
 use crate::{ObserveError, clock::now_ns, numa_maps::NumaMaps};
 
-/// How long to look at a tick. A single mapping may take longer.
+/// How long to look at a tick. Some mappings, which are read at a time, may take longer if they are large.
 const BUDGET: Duration = Duration::from_millis(3);
 
 /// How long to look at the start, so that a short look at the host finds something.
@@ -129,6 +129,9 @@ impl Looking {
     fn is_done(&mut self, may_go_on: impl Fn() -> bool) -> bool {
         loop {
             if self.maps.is_none() {
+                if !may_go_on() {
+                    return false;
+                }
                 let Some(process) = self.processes.pop() else {
                     return true;
                 };

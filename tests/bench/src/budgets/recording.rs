@@ -95,6 +95,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
 fn options() -> Options {
     Options {
         pairs: true,
+        placement: true,
         sockets: true,
         pressure: true,
         ..Options::default()
