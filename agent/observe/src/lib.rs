@@ -44,5 +44,5 @@ pub use preflight::{host_name, release as kernel_release};
 pub use run_queue_clock::ProbeClock;
 pub use snapshot::ThreadSource;
 pub use sockets::networks::{MOST_NAMED_PEERS, NamedPeer, Network};
-pub use topology::topology;
+pub use topology::{has_several_nodes, topology};
 pub use verifier::{ProgramBill, program_bills};

@@ -148,7 +148,7 @@ fn nodes_below(folder: &Path) -> BTreeMap<u32, u32> {
 }
 
 /// Whether there are several nodes, those without CPUs included.
-pub(crate) fn has_several_nodes() -> bool {
+pub fn has_several_nodes() -> bool {
     let folders = fs::read_dir("/sys/devices/system/node")
         .into_iter()
         .flatten();

@@ -8,7 +8,7 @@ use hostler_decide::{
     signal::Reading,
     window::Window,
 };
-use hostler_observe::{Observer, Options};
+use hostler_observe::{Observer, Options, has_several_nodes};
 
 use super::source::{Kept, Source, begin_recording, observe};
 use crate::{
@@ -66,8 +66,8 @@ fn options(args: &RecordArgs) -> Options {
         pairs: true,
         wait_events: args.events,
         wakes: args.wakes,
-        // Where a host has one node, all runs there; else a count more at a switch is little.
-        placement: true,
+        // On one node all that runs runs there.
+        placement: has_several_nodes(),
         long_wait_ns: u64::try_from(args.long.as_nanos()).unwrap_or(u64::MAX),
         fault_latency: args.fault_latency,
         sockets: true,

@@ -55,7 +55,11 @@ impl Need {
             Self::Cpus => (signals.cpus == CpuView::All, "waits by CPU", " --cpus"),
             Self::Causes => (signals.long_wait_ns.is_some(), "who made whom wait", ""),
             Self::Wakes => (signals.wakes, "who wakes whom", " --wakes"),
-            Self::Placement => (signals.placement, "where threads run", ""),
+            Self::Placement => (
+                signals.placement || !facts.topology.has_several_nodes(),
+                "where threads run",
+                "",
+            ),
             Self::SingleWaits => (signals.wait_events, "single waits", " --events"),
         };
         (!is_there).then_some((what, option))

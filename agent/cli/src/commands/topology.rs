@@ -7,7 +7,7 @@ use hostler_decide::{
     placement::Placement,
     scene::{CpuView, Scene},
     signal::Reading,
-    window::Window,
+    window::{RunQueueWindow, Window},
 };
 use hostler_observe::Options;
 
@@ -47,13 +47,22 @@ pub(crate) fn run(args: &TopologyArgs, global: &GlobalArgs, stdout: Stdout) -> R
     })
 }
 
+/// Where an agent ran: where there is one node, on that, also if nobody counted it.
+fn placement(row: &RunQueueWindow, scene: &Scene) -> Placement {
+    let mut placement = row.placement();
+    if row.placement.is_none() && !scene.facts.topology.has_several_nodes() {
+        placement.on_cpu_ns[0] = row.on_cpu_ns();
+    }
+    placement
+}
+
 fn report(window: &Window, scene: &Scene) -> TopologyReport {
     let mut agents: Vec<NodeAgent> = window
         .agents
         .values()
         .map(|(agent, row)| NodeAgent {
             name: agent.name.to_string(),
-            placement: row.placement(),
+            placement: placement(row, scene),
             memory: row.node_memory.as_ref().map(|memory| memory.bytes),
         })
         .filter(|agent| agent.placement != Placement::default() || agent.memory.is_some())

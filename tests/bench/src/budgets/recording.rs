@@ -13,7 +13,7 @@ use hostler_decide::{
     signal::Reading,
     window::{Window, WindowSum},
 };
-use hostler_observe::{Observer, Options};
+use hostler_observe::{Observer, Options, has_several_nodes};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
 fn options() -> Options {
     Options {
         pairs: true,
-        placement: true,
+        placement: has_several_nodes(),
         sockets: true,
         pressure: true,
         ..Options::default()
