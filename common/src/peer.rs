@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Records of pairs of agent and peer that there is room for, in the map `PEERS`.
-pub const MAX_PEERS: u32 = 11_264;
+pub const MAX_PEERS: u32 = 10_240;
 
 /// In place of a record's index: none.
 pub const NO_RECORD: u32 = u32::MAX;

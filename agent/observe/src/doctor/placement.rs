@@ -40,7 +40,10 @@ fn memory_source(has_several_nodes: bool) -> SignalSource {
     let source = "numa_maps of each process, in turn".to_owned();
     let is_there = Path::new("/proc/self/numa_maps").exists();
     let (in_use, better, note) = match (has_several_nodes, is_there) {
-        (false, _) => (None, Vec::new(), "this host has one node"),
+        (false, _) => {
+            let why_not = "this host has one node, where all of it lies".to_owned();
+            (None, vec![(source, why_not)], "")
+        }
         (true, true) => {
             let note = "for 3 ms a second, each agent every half minute at the most; processes with \
                         more than 8 GiB are left out";
