@@ -183,16 +183,20 @@ fn what_was_recorded_until_hostler_was_killed_can_be_read(_: &Host) {
     );
 }
 
-fn a_disk_that_is_full_ends_a_recording_with_its_name(_: &Host) {
+/// Runs `hostler` where `full.rec` lies on a disk of one page.
+fn on_a_small_disk(words: &str) -> Output {
     let folder = Folder::new();
-    let script = "mount -t tmpfs -o size=4k none \"$1\" && \"$2\" record \"$1/full.rec\" --duration 1m \
-                  --cpus --events";
-    let output = Command::new("unshare")
+    let script = "mount -t tmpfs -o size=4k none \"$1\" && cd \"$1\" && exec \"$2\" $3";
+    Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
         .arg(folder.0.path())
-        .arg(HOSTLER)
+        .args([HOSTLER, words])
         .output()
-        .expect("unshare can be started");
+        .expect("unshare can be started")
+}
+
+fn a_disk_that_is_full_ends_a_recording_with_its_name(_: &Host) {
+    let output = on_a_small_disk("record full.rec --duration 1m --cpus --events");
     assert_refused(
         &output,
         1,
@@ -201,15 +205,8 @@ fn a_disk_that_is_full_ends_a_recording_with_its_name(_: &Host) {
 }
 
 fn a_trace_whose_recording_finds_no_room_reports_all_the_same(_: &Host) {
-    let folder = Folder::new();
-    let script = "mount -t tmpfs -o size=4k none \"$1\" && exec \"$2\" trace runq --interval 10ms \
-                  --duration 5s --json --record \"$1/full.rec\"";
-    let output = Command::new("unshare")
-        .args(["--mount", "sh", "-c", script, "sh"])
-        .arg(folder.0.path())
-        .arg(HOSTLER)
-        .output()
-        .expect("unshare can be started");
+    let words = "trace runq --interval 10ms --duration 5s --json --record full.rec";
+    let output = on_a_small_disk(words);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("nothing more is recorded"), "{errors}");

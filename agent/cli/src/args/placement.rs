@@ -52,7 +52,7 @@ their time that they spent on it, the part of their anonymous memory that lies o
 thread of theirs was moved to another node.
 
 Where memory lies is looked at for 3 ms a second (200 ms at the start), at each agent every half minute \
-at the most; processes with more than 8 GiB are left out, since the kernel walks all of it.";
+at the most; agents with a process of more than 8 GiB are left out, since the kernel walks all of it.";
 
 /// What to show of the host's shape.
 #[derive(Args, Debug)]

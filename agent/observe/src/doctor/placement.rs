@@ -45,8 +45,8 @@ fn memory_source(has_several_nodes: bool) -> SignalSource {
             (None, vec![(source, why_not)], "")
         }
         (true, true) => {
-            let note = "for 3 ms a second, each agent every half minute at the most; processes with \
-                        more than 8 GiB are left out";
+            let note = "for 3 ms a second, each agent every half minute at the most; agents with a \
+                        process of more than 8 GiB are left out";
             (Some(source), Vec::new(), note)
         }
         (true, false) => {

@@ -23,7 +23,7 @@ const FIRST_BUDGET: Duration = Duration::from_millis(200);
 /// The shortest time between two looks at one agent, in ns: memory moves slowly.
 const CYCLE_NS: u64 = 30_000_000_000;
 
-/// Processes with more than this are left out: the walk of one mapping can't be interrupted, and would
+/// Processes with more than this are not looked at, nor is anything told of their agents: the walk of one mapping can't be interrupted, and would
 /// hold up whoever changes it.
 const MAX_RESIDENT_BYTES: u64 = 8 << 30;
 
@@ -43,6 +43,8 @@ struct Looking {
     processes: Vec<u32>,
     maps: Option<NumaMaps>,
     bytes: NodeBytes,
+    /// Whether a process was left out: then it is not known where the agent's memory lies.
+    is_partial: bool,
 }
 
 impl Observer {
@@ -74,6 +76,7 @@ impl Observer {
                     processes,
                     maps: None,
                     bytes: NodeBytes::default(),
+                    is_partial: false,
                 })
             };
             let Some(mut looking) = memories.now.take().or_else(next) else {
@@ -83,12 +86,15 @@ impl Observer {
                 self.node_memories.now = Some(looking);
                 break;
             }
-            if let Some(entry) = self.directory.entry_mut(looking.agent) {
-                entry.node_memory = Some(Arc::new(NodeMemory {
+            let memory = (!looking.is_partial).then(|| {
+                Arc::new(NodeMemory {
                     at_ns: now_ns,
                     bytes: looking.bytes,
-                }));
-                entry.is_changed = true;
+                })
+            });
+            if let Some(entry) = self.directory.entry_mut(looking.agent) {
+                entry.is_changed |= memory.is_some() || entry.node_memory.is_some();
+                entry.node_memory = memory;
             }
         }
         Ok(())
@@ -135,8 +141,12 @@ impl Looking {
                 let Some(process) = self.processes.pop() else {
                     return true;
                 };
-                // Who is gone, or too large to be looked at, adds nothing.
-                self.maps = is_small(process).then(|| NumaMaps::open(process)).flatten();
+                // Who is gone adds nothing.
+                if is_small(process) {
+                    self.maps = NumaMaps::open(process);
+                } else {
+                    self.is_partial = true;
+                }
                 continue;
             }
             let maps = self.maps.as_mut().expect("it was looked for");
