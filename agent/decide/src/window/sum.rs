@@ -20,7 +20,7 @@ const LONGEST_NS: u64 = 60_000_000_000;
 /// Readings of one source, added up.
 #[derive(Clone, Debug, Default)]
 pub struct WindowSum {
-    last: Reading,
+    last: Arc<Reading>,
     /// What was added up, of each agent until its [`Since`].
     window: Window,
     /// Of each agent in the last reading, up to when it was added up, ordered by id.
@@ -37,7 +37,8 @@ struct Since {
 
 impl WindowSum {
     /// Begins with a reading: what came before it does not count.
-    pub fn new(beginning: Reading) -> Self {
+    pub fn new(beginning: impl Into<Arc<Reading>>) -> Self {
+        let beginning = beginning.into();
         let since = |reading: &Arc<AgentReading>| Since {
             reading: Arc::clone(reading),
             ledger_ns: beginning.ledger_ns,
@@ -60,7 +61,8 @@ impl WindowSum {
 
     /// Adds what happened between the last reading and this one. Who is new began at zero; who is
     /// missing was quiet before it went.
-    pub fn add(&mut self, now: Reading) {
+    pub fn add(&mut self, now: impl Into<Arc<Reading>>) {
+        let now = now.into();
         self.window
             .append(Window::of_all_but_agents(&self.last, &now));
         let mut before = std::mem::take(&mut self.agents).into_iter().peekable();
