@@ -84,6 +84,7 @@ impl Host {
             Need::Netem => needs::network("tc qdisc add dev lo root netem delay 1ms"),
             Need::Pressure => needs::pressure(),
             Need::FaultLatency => needs::fault_latency(),
+            Need::Prometheus => crate::daemon::prometheus::lack(),
             Need::Guest => needs::guest(),
         }
     }
@@ -211,8 +212,14 @@ pub(crate) struct Running {
 
 /// Starts `hostler` and waits until it measures.
 pub(crate) fn start_hostler(words: &[&str]) -> Running {
+    start_hostler_with(words, &[])
+}
+
+/// The same, with variables in its environment.
+pub(crate) fn start_hostler_with(words: &[&str], variables: &[(&str, &str)]) -> Running {
     let mut child = Command::new(HOSTLER)
         .args(words)
+        .envs(variables.iter().copied())
         .arg("--verbose")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

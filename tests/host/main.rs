@@ -6,6 +6,7 @@
 
 mod attribution;
 mod block_io;
+mod daemon;
 mod ends;
 mod explain;
 mod faults;
@@ -69,6 +70,8 @@ enum Need {
     Pressure,
     /// A kernel in which it can be measured how long page faults take.
     FaultLatency,
+    /// A Prometheus, and `promtool`.
+    Prometheus,
     /// A machine that is ours alone, whose settings may be changed.
     Guest,
 }
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     let all = [
         attribution::TESTS,
         block_io::TESTS,
+        daemon::TESTS,
         identity::TESTS,
         ends::TESTS,
         explain::TESTS,

@@ -1,10 +1,10 @@
 //! The command line: what may be typed, and what it means.
 
-mod agent_pattern;
 mod explain;
 mod options;
 mod placement;
 mod record;
+mod run;
 mod source;
 mod time_span;
 
@@ -14,9 +14,9 @@ use clap::{
 };
 use std::{ffi::OsString, path::PathBuf};
 
-pub(crate) use agent_pattern::{AgentPattern, selects};
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use hostler_decide::agent_pattern::{AgentPattern, selects};
 use options::{ALL_HELP, FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 pub(crate) use options::{
     AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
@@ -26,6 +26,8 @@ use placement::{TOPOLOGY_HELP, WAKES_HELP};
 pub(crate) use placement::{TopologyArgs, WakesArgs};
 use record::{RECORD_HELP, REPLAY_HELP};
 pub(crate) use record::{RecordArgs, ReplayArgs};
+use run::RUN_HELP;
+pub(crate) use run::{ConfigCommand, RunArgs};
 pub(crate) use source::SourceArgs;
 
 const EXAMPLES: &str = "\
@@ -37,6 +39,7 @@ Examples:
   hostler topology                   nodes, caches, and what runs where
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
+  hostler run                        the daemon, with metrics for Prometheus
 
 Exit status:
   0  all went well
@@ -106,6 +109,12 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// List the agents on this host
     Agents(AgentsArgs),
+    /// Measure this host for as long as it runs, and serve metrics
+    #[command(long_about = RUN_HELP)]
+    Run(RunArgs),
+    /// Check, show or print a configuration of the daemon
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Say what Hostler can measure on this host, from which sources, and at what cost
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -185,6 +194,7 @@ impl Args {
 
     /// What clap's own rules can't express: one sentence if the words contradict each other.
     fn contradiction(&self, matches: &ArgMatches) -> Option<String> {
+        let any_rule = !self.global.rules.is_empty() || self.global.rules_file.is_some();
         match &self.command {
             None => self.live.contradiction(),
             Some(command) => live_option_typed(matches)
@@ -196,8 +206,13 @@ impl Args {
                 })
                 .or_else(|| command.contradiction())
                 .or_else(|| {
-                    let any_rule =
-                        !self.global.rules.is_empty() || self.global.rules_file.is_some();
+                    let is_daemon = matches!(command, Command::Run(_));
+                    (any_rule && is_daemon).then(|| {
+                        "the daemon has its rules from its configuration: write them there as [[rule]]"
+                            .to_owned()
+                    })
+                })
+                .or_else(|| {
                     (any_rule && command.reads_recording()).then(|| {
                         "rules make agents of this host's processes, and a recording has its agents \
                          already"
@@ -223,7 +238,11 @@ impl Command {
             Self::Agents(agents) => agents.contradiction(),
             Self::Record(record) => record.peers.contradiction(),
             Self::Replay(replay) => replay.contradiction(),
-            Self::Doctor(_) | Self::Completions { .. } | Self::Man { .. } => None,
+            Self::Run(_)
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => None,
         }
     }
 
@@ -246,9 +265,12 @@ impl Command {
             Self::Topology(topology) => topology.source.from.is_some(),
             Self::Agents(agents) => agents.from.is_some(),
             Self::Replay(_) => true,
-            Self::Record(_) | Self::Doctor(_) | Self::Completions { .. } | Self::Man { .. } => {
-                false
-            }
+            Self::Record(_)
+            | Self::Run(_)
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => false,
         }
     }
 }

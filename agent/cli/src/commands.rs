@@ -2,6 +2,7 @@
 
 mod agents;
 mod all;
+mod config;
 mod doctor;
 mod explain;
 mod faults;
@@ -13,6 +14,7 @@ mod record;
 mod replay;
 mod rtt;
 mod rules;
+mod run;
 mod runq;
 mod source;
 mod topology;
@@ -57,6 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
+        Some(Command::Run(args)) => run::run(args, global),
+        Some(Command::Config(command)) => config::run(command),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
             let script = generated::completions(*shell);

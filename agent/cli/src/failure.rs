@@ -2,7 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use hostler_daemon::{ReplayError, WatchError, recording::RecordingError};
+use hostler_daemon::{
+    ReplayError, ServiceError, WatchError, config::ConfigError, recording::RecordingError,
+};
 use hostler_observe::ObserveError;
 
 /// Why a command failed.
@@ -22,6 +24,12 @@ pub(crate) enum Failure {
     /// A recording can't be written, or not be read to its end.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon could not start, or ended.
+    #[error(transparent)]
+    Service(ServiceError),
     /// A recording does not hold what is to be reported.
     #[error("{recording} does not hold {what}")]
     NotRecorded {
@@ -57,6 +65,11 @@ impl Failure {
             Self::Usage { hint, .. } => (Some(hint.clone()), 2),
             Self::Observe(error) => (Some(error.hint().to_owned()), 1),
             Self::Recording(error) => (Some(error.hint().to_owned()), 1),
+            Self::Config(_) => {
+                let hint = "`hostler config default` says what can be written.";
+                (Some(hint.to_owned()), 2)
+            }
+            Self::Service(error) => (error.hint().map(str::to_owned), 1),
             Self::NotRecorded { option, .. } => (
                 Some(format!("`hostler record FILE{option}` records that.")),
                 1,
@@ -71,6 +84,16 @@ impl Failure {
             eprintln!("  hint: {hint}");
         }
         ExitCode::from(status)
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Observe(error) => Self::Observe(error),
+            ServiceError::Config(error) => Self::Config(error),
+            other => Self::Service(other),
+        }
     }
 }
 

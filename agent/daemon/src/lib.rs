@@ -1,14 +1,22 @@
 //! The loop that joins Hostler's rooms: signals come from `observe`, windows from `decide`.
 //!
-//! It is the only room that knows the others. [`watch()`] reads the host at each tick and hands over a
+//! It is the only room that knows the others. [`run`] is the daemon, by its [`config`], and [`metrics`]
+//! are what it serves. [`watch()`] is the loop of a command: it reads the host at each tick and hands over a
 //! window whenever one is due; [`recording`] keeps what was read, and [`Replay`] does with it what
 //! [`watch()`] does with the host.
 
+pub mod config;
+pub mod metrics;
 pub mod recording;
 mod replay;
 mod reports;
+mod service;
+#[cfg(test)]
+mod simulated;
+mod wakeups;
 mod watch;
 
 pub use replay::{Replay, ReplayError, Start};
 pub use reports::Schedule;
+pub use service::{ServiceError, Start as ServiceStart, run};
 pub use watch::{WatchError, watch};

@@ -1,33 +1,23 @@
 //! Watching a host for a while: readings at each tick, windows at each report, until the time is
 //! over or somebody says stop.
 
-use std::{
-    os::fd::OwnedFd,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, time::Duration};
 
 use hostler_decide::{scene::Scene, signal::Reading, window::Window};
 use hostler_observe::{ObserveError, Observer};
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag,
-};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
 
-use crate::reports::{Next, Reports, Schedule};
+use crate::{
+    reports::{Next, Reports, Schedule},
+    wakeups::{Alarms, end_at_second_signal},
+};
 
 /// The longest time between two readings. Shorter than the rest of a slot, so that the last
 /// moments of an agent that has left are always read, however long a report's window is.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
-
-/// The least time between two readings for the sake of alarms: there are dozens of them, and a host
-/// that is short of CPUs must not be read all the time.
-const QUIET: Duration = Duration::from_millis(500);
 
 /// Why watching ended early.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +81,7 @@ struct Timers {
     ticks: Interval,
     reports: Option<Interval>,
     end: Option<Instant>,
-    /// Can be read when the kernel tells of pressure.
-    alarms: Option<AsyncFd<OwnedFd>>,
-    /// What the kernel tells before that is read then.
-    quiet_until: Instant,
+    alarms: Alarms,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -119,8 +106,7 @@ impl Timers {
             ticks: every(interval.min(LONGEST_TICK)),
             reports: schedule.interval.map(every),
             end: schedule.duration.map(|duration| began + duration),
-            alarms: alarms.map(readable).transpose()?,
-            quiet_until: began,
+            alarms: Alarms::new(alarms)?,
             interrupt,
             terminate,
         })
@@ -132,7 +118,6 @@ impl Timers {
             reports,
             end,
             alarms,
-            quiet_until,
             interrupt,
             terminate,
         } = self;
@@ -148,10 +133,7 @@ impl Timers {
                 Event::Tick
             }
             _ = ticks.tick() => Event::Tick,
-            () = told(alarms.as_ref(), *quiet_until) => {
-                *quiet_until = Instant::now() + QUIET;
-                Event::Tick
-            }
+            () = alarms.next() => Event::Tick,
         }
     }
 }
@@ -163,30 +145,6 @@ async fn reach(end: Option<Instant>) {
     }
 }
 
-#[expect(
-    deprecated,
-    reason = "an owned descriptor stays open for as long as it is registered, which is what the \
-              unsafe successor asks for"
-)]
-fn readable(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(descriptor, Interest::READABLE)
-}
-
-/// The kernel tells of pressure: who reads takes that in.
-async fn told(alarms: Option<&AsyncFd<OwnedFd>>, quiet_until: Instant) {
-    let Some(alarms) = alarms else {
-        return std::future::pending().await;
-    };
-    match alarms.readable().await {
-        Ok(mut ready) => {
-            ready.clear_ready();
-            sleep_until(quiet_until).await;
-        }
-        // The runtime is ending.
-        Err(_) => std::future::pending().await,
-    }
-}
-
 async fn due(interval: Option<&mut Interval>) {
     match interval {
         Some(interval) => {
@@ -194,16 +152,4 @@ async fn due(interval: Option<&mut Interval>) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// The first signal ends the watch, with a report. If nobody reads that, the second one ends the
-/// process.
-fn end_at_second_signal() -> std::io::Result<()> {
-    let seen = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag not set yet.
-        flag::register_conditional_default(signal, Arc::clone(&seen))?;
-        flag::register(signal, Arc::clone(&seen))?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Distributions of durations, in the buckets of [`hostler_common::histogram`].
 
-use hostler_common::histogram::{BUCKETS, BUCKETS_PER_OCTAVE, bucket_start_ns};
+use hostler_common::histogram::{BUCKETS, BUCKETS_PER_OCTAVE, bucket_of, bucket_start_ns};
 
 /// The buckets of a kernel-side histogram at one instant: cumulative counts that wrap at 2³².
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +64,22 @@ impl Durations {
     /// Adds the durations of another distribution.
     pub fn add(&mut self, other: &Self) {
         for &(bucket, more) in &other.counts {
-            match self
-                .counts
-                .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
-            {
-                Ok(at) => self.counts[at].1 += more,
-                Err(at) => self.counts.insert(at, (bucket, more)),
-            }
+            self.add_to(bucket, more);
+        }
+    }
+
+    /// Adds one duration, in ns.
+    pub fn count(&mut self, ns: u64) {
+        self.add_to(u8::try_from(bucket_of(ns)).expect("a bucket's number"), 1);
+    }
+
+    fn add_to(&mut self, bucket: u8, more: u64) {
+        match self
+            .counts
+            .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
+        {
+            Ok(at) => self.counts[at].1 += more,
+            Err(at) => self.counts.insert(at, (bucket, more)),
         }
     }
 
@@ -154,6 +163,22 @@ mod tests {
 
     fn durations(durations_ns: &[u64]) -> Durations {
         readings(durations_ns).since(&BucketReadings::default())
+    }
+
+    #[test]
+    fn durations_that_are_counted_one_by_one_lie_in_the_buckets_of_the_kernel_side() {
+        let mut durations = Durations::default();
+        for ns in [5, 1_000, 1_001, u64::MAX] {
+            durations.count(ns);
+        }
+        assert_eq!(durations.total(), 4);
+        let counts: Vec<u64> = durations.buckets().map(|bucket| bucket.count).collect();
+        assert_eq!(counts, [1, 2, 1]);
+        assert!(
+            durations
+                .buckets()
+                .all(|bucket| bucket.start_ns < bucket.end_ns)
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod template;
 
 use std::{fmt, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     argument::ArgumentError,
@@ -35,7 +35,9 @@ pub use self::{
 };
 
 /// What an agent is to Hostler.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// An AI agent: measured, and steered where that is allowed.

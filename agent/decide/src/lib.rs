@@ -8,10 +8,13 @@
 //! [`durations`] the histograms in both, [`block_io`] the bytes, [`faults`] the page faults,
 //! [`peers`] who sockets talk to, [`polled`] what is read of cgroups from time to time ([`pressure`],
 //! [`reclaim`]), and [`host`] the host as a whole. [`scene`] is what is known of a host beside that.
-//! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run, [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs to which
-//! agent, [`explain`] what kept an agent from running.
+//! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run,
+//! [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs
+//! to which agent, [`agent_pattern`] which agents somebody means, and [`explain`] what kept an agent
+//! from running.
 #![forbid(unsafe_code)]
 
+pub mod agent_pattern;
 pub mod block_io;
 pub mod durations;
 pub mod explain;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{
-    agent_pattern::AgentPattern, options::parse_long, source::SourceArgs, time_span::parse_duration,
-};
+use super::{AgentPattern, options::parse_long, source::SourceArgs, time_span::parse_duration};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,7 +8,7 @@ use hostler_decide::identity::RawRule;
 use hostler_observe::{MOST_NAMED_PEERS, NamedPeer};
 
 use super::{
-    agent_pattern::AgentPattern,
+    AgentPattern,
     source::{PartArgs, SourceArgs},
     time_span::{parse_duration, parse_interval},
 };

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueHint};
 
 use super::{
-    agent_pattern::AgentPattern,
+    AgentPattern,
     options::{AGENT_LONG_HELP, PeerArgs, interval_within, parse_long},
     source::PartArgs,
     time_span::{parse_duration, parse_interval},

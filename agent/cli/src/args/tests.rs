@@ -178,3 +178,10 @@ fn peers_have_a_name_each_and_there_are_not_too_many() {
         assert!(error.to_string().contains(sentence), "{error}");
     }
 }
+
+#[test]
+fn the_daemon_has_its_rules_from_its_configuration_only() {
+    let words = "hostler run --rule a=comm:a".split_whitespace();
+    let error = Args::from_words(words).expect_err("nobody would follow it");
+    assert!(error.to_string().contains("[[rule]]"), "{error}");
+}

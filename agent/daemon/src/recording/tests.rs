@@ -1,14 +1,12 @@
 //! What holds of recordings: they give back what was read, and whatever else is in a file is refused at
 //! its place.
 
-mod simulated;
-
 use std::io;
 
 use proptest::prelude::*;
 
-use self::simulated::{Host, facts};
 use super::{Damage, MAGIC, Moment, Reader, RecordingError, VERSION, Writer};
+use crate::simulated::{Host, facts};
 
 /// A recording of so many readings, and the readings.
 fn recorded(seed: u64, readings: usize) -> (Vec<u8>, Vec<Moment>) {

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use serde::Deserialize;
+use documented::DocumentedFields;
+use serde::{Deserialize, Serialize};
 
 use super::{ArgumentError, Kind, argument};
 
@@ -16,7 +17,7 @@ pub struct RawRules {
 }
 
 /// One rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct RawRule {
     /// What the rule is called; no other has this name.
@@ -36,7 +37,7 @@ pub struct RawRule {
 
 /// What a process must be like to match: all that is given must hold. Globs match the whole text,
 /// and `*` matches any characters, slashes too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct RawMatch {
     /// Glob for the path of its v2 cgroup; a leading slash may be left out.
@@ -46,7 +47,7 @@ pub struct RawMatch {
     /// Glob for its program's name as the kernel has it, at most 15 bytes.
     pub comm: Option<String>,
     /// Globs for environment variables, by name; each variable must be there and match.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Ids of users; its effective user is one of them.
     pub uid: Option<Vec<u32>>,
@@ -55,7 +56,7 @@ pub struct RawMatch {
     /// Glob for its pod's namespace.
     pub pod_namespace: Option<String>,
     /// Globs for labels of its pod, by key; each label must be there and match.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pod_label: BTreeMap<String, String>,
 }
 

@@ -6,25 +6,25 @@ use globset::{GlobBuilder, GlobMatcher};
 
 /// A glob that an agent's name may match.
 #[derive(Clone, Debug)]
-pub(crate) struct AgentPattern {
+pub struct AgentPattern {
     text: String,
     matcher: GlobMatcher,
 }
 
 impl AgentPattern {
     /// The pattern as it was typed.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether it is `name` letter by letter.
-    pub(crate) fn is_name(&self, name: &str) -> bool {
+    pub fn is_name(&self, name: &str) -> bool {
         // A path may be typed with its leading slash, as `hostler agents` shows it.
         self.text == name || self.text.strip_prefix('/') == Some(name)
     }
 
     /// Whether the whole of `name`, or its last path component, matches.
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         // `[kernel]` is a name and would be a set of characters.
         if self.is_name(name) {
             return true;
@@ -35,7 +35,7 @@ impl AgentPattern {
 }
 
 /// Whether `patterns` select the agent `name`: one of them matches, or there are none.
-pub(crate) fn selects(patterns: &[AgentPattern], name: &str) -> bool {
+pub fn selects(patterns: &[AgentPattern], name: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
 }
 

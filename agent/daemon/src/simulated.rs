@@ -20,9 +20,9 @@ use hostler_decide::{
     wakes::WakeSignal,
 };
 
-use super::Moment;
+use crate::recording::Moment;
 
-pub(super) fn facts() -> HostFacts {
+pub(crate) fn facts() -> HostFacts {
     HostFacts {
         host: "host".to_owned(),
         kernel: "6.1.0".to_owned(),
@@ -62,13 +62,13 @@ fn topology() -> Topology {
     }
 }
 
-pub(super) struct Host {
+pub(crate) struct Host {
     chance: fastrand::Rng,
     reading: Reading,
 }
 
 impl Host {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             chance: fastrand::Rng::with_seed(seed),
             reading: Reading::default(),
@@ -76,7 +76,7 @@ impl Host {
     }
 
     /// Something happens, and is read.
-    pub(super) fn read(&mut self) -> Moment {
+    pub(crate) fn read(&mut self) -> Moment {
         self.reading.at_ns += self.chance.u64(1..5_000_000_000);
         self.reading.ledger_ns = self.reading.at_ns.wrapping_add(self.number());
         self.agents();

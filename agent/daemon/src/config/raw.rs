@@ -1,0 +1,168 @@
+//! The configuration as it is written. The comments of its fields are those of the file that
+//! `hostler config default` prints, and its defaults are the values there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use documented::DocumentedFields;
+use hostler_decide::identity::{RawMatch, RawRule};
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+
+/// All that can be written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawConfig {
+    /// Time between two readings of the host, from 100ms to 4s.
+    pub tick: Span,
+    /// What Hostler says of itself, on standard error.
+    pub log: RawLog,
+    /// What is measured beside the agents' waits for a CPU, their time ledgers, page faults and
+    /// bytes, which always are. A change here loads the programs anew, and counters begin at zero.
+    pub signals: RawSignals,
+    /// Metrics for Prometheus, at `/metrics`; `/healthz` and `/readyz` are there, too.
+    pub metrics: RawMetrics,
+    /// Names for whoever is at the other end of TCP sockets. A place is an address, a network or the
+    /// name of a host, each with a port or without; names of hosts are looked up when the file is read.
+    pub peers: BTreeMap<String, Vec<String>>,
+    /// Processes that belong to one agent, before their cgroups say so; the first rule that matches
+    /// wins.
+    pub rule: Vec<RawRule>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawLog {
+    /// How much is said: error, warn, info, debug, trace, or filters such as
+    /// `info,hostler_observe=debug`. The variable `HOSTLER_LOG` goes before it.
+    pub level: String,
+    /// How it is written: text, or json with one object on each line. Counts from the next start on.
+    pub format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a reader.
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a signal")]
+pub struct RawSignals {
+    /// Whom agents talk to by TCP, and how long a round trip takes.
+    pub sockets: bool,
+    /// Time lost for want of CPU, memory and I/O, memory of agents, and the host's pools.
+    pub pressure: bool,
+    /// Who made whom wait for a CPU, of waits of `long_wait` and longer.
+    pub causes: bool,
+    /// The shortest wait that is laid to somebody, from 1us to 1m.
+    pub long_wait: Span,
+    /// On which NUMA nodes threads run and memory lies; nothing on a host with one node.
+    pub placement: bool,
+    /// Who wakes whom.
+    pub wakes: bool,
+    /// How long page faults take, where the kernel allows it. Costs 16 MiB of kernel memory.
+    pub fault_latency: bool,
+}
+
+/// Metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawMetrics {
+    /// The address and port to listen at; "" for no metrics. Whoever reaches it can read the names of
+    /// all agents: beyond loopback, let a firewall decide who does.
+    pub listen: String,
+    /// How many agents have series of their own, by each of these: CPU time, waits for a CPU, major
+    /// faults, TCP round trips, memory, pressure. All others are in the series of their groups only.
+    pub top: usize,
+    /// Agents that always have series of their own, as patterns for their names.
+    pub pinned: Vec<String>,
+    /// For how long an agent keeps its series after it was last among those, or was last seen; from 1s
+    /// to 1day.
+    pub linger: Span,
+    /// Groups that have series of their own; further ones are added up as `[other groups]`.
+    pub groups: usize,
+    /// Series that a scrape holds at the most; what is left out is counted.
+    pub series: usize,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            tick: Span(Duration::from_secs(1)),
+            log: RawLog::default(),
+            signals: RawSignals::default(),
+            metrics: RawMetrics::default(),
+            peers: BTreeMap::new(),
+            rule: Vec::new(),
+        }
+    }
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl Default for RawSignals {
+    fn default() -> Self {
+        Self {
+            sockets: true,
+            pressure: true,
+            causes: true,
+            long_wait: Span(Duration::from_millis(1)),
+            placement: true,
+            wakes: false,
+            fault_latency: false,
+        }
+    }
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9465".to_owned(),
+            top: 25,
+            pinned: Vec::new(),
+            linger: Span(Duration::from_mins(15)),
+            groups: 64,
+            series: 20_000,
+        }
+    }
+}
+
+impl RawConfig {
+    /// The default with an example of each thing that is not there by default.
+    pub(super) fn example() -> Self {
+        let peers = [("model", "api.example.com:443"), ("tools", "10.1.0.0/16")];
+        Self {
+            peers: peers
+                .map(|(name, place)| (name.to_owned(), vec![place.to_owned()]))
+                .into(),
+            rule: vec![RawRule {
+                name: "coder".to_owned(),
+                group: Some("coders".to_owned()),
+                agent: Some("{env:AGENT_ID}".to_owned()),
+                matchers: RawMatch {
+                    cgroup: Some("/agents/*".to_owned()),
+                    env: [("AGENT_ID".to_owned(), "*".to_owned())].into(),
+                    ..RawMatch::default()
+                },
+                ..RawRule::default()
+            }],
+            ..Self::default()
+        }
+    }
+}

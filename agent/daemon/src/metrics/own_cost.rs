@@ -1,0 +1,58 @@
+//! What Hostler costs itself, as the daemon tells it.
+
+use std::collections::BTreeMap;
+
+use hostler_decide::durations::Durations;
+
+/// All of it, cumulative unless said otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct OwnCost {
+    /// Ticks.
+    pub paces: Paces,
+    /// Of each program, as far as it was sampled: how often it ran, and for how long, in ns.
+    pub programs: BTreeMap<String, (u64, u64)>,
+    /// Kernel memory of each map now, in bytes.
+    pub map_bytes: BTreeMap<String, u64>,
+    /// Scrapes by format.
+    pub scrapes: BTreeMap<&'static str, u64>,
+    /// Connections that were refused, by interface and reason.
+    pub refused: BTreeMap<(&'static str, &'static str), u64>,
+    /// CPU time that writing metrics took, in ns: wall time of the thread that writes.
+    pub writing_ns: u64,
+    /// The process; `None` if it can't be read.
+    pub process: Option<ProcessCost>,
+}
+
+/// Ticks, and how long they took.
+#[derive(Clone, Debug, Default)]
+pub struct Paces {
+    /// Ticks.
+    pub ticks: u64,
+    /// Of these, those that began half a tick late or more.
+    pub late: u64,
+    /// Reading the host.
+    pub read: Durations,
+    /// Taking the window.
+    pub window: Durations,
+}
+
+/// The process, now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessCost {
+    /// CPU time, in s.
+    pub cpu_s: f64,
+    /// Memory that is in use, in bytes.
+    pub resident_bytes: u64,
+    /// Of that, what is no page of a file or shared, in bytes.
+    pub anonymous_bytes: u64,
+    /// Address space, in bytes.
+    pub virtual_bytes: u64,
+    /// Descriptors.
+    pub open_fds: u64,
+    /// Descriptors that it may have.
+    pub max_fds: u64,
+    /// Threads.
+    pub threads: u64,
+    /// When it began, in s since 1970.
+    pub began_s: f64,
+}

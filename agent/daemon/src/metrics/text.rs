@@ -1,0 +1,231 @@
+//! The two formats in which Prometheus reads metrics: the classic one, and `OpenMetrics`.
+//!
+//! Written by hand: of the crates that write metrics none writes both, and each wants all values to live
+//! in its own registry.
+
+use std::{
+    fmt::{Arguments, Write as _},
+    sync::Arc,
+};
+
+use hostler_decide::durations::Durations;
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Classic,
+    /// `OpenMetrics` 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// As HTTP names it.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// In one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::OpenMetrics => "openmetrics",
+        }
+    }
+}
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It only grows, but for restarts.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metric {
+    /// Without its scope, and without `_total` or `_bucket`; a unit is its last word.
+    pub(super) name: &'static str,
+    /// Its kind.
+    pub(super) kind: Kind,
+    /// Labels beside those of its scope.
+    pub(super) labels: &'static [&'static str],
+    /// What it means.
+    pub(super) help: &'static str,
+}
+
+impl Metric {
+    /// The unit that its name ends with, in the terms of `OpenMetrics`.
+    pub(super) fn unit(&self) -> Option<&'static str> {
+        let last = self.name.rsplit('_').next()?;
+        ["seconds", "bytes"].into_iter().find(|unit| *unit == last)
+    }
+}
+
+/// Buckets begin with this power of two, in ns, and end with the other: 1 µs to 69 s.
+const BOUNDS_LOG2: std::ops::RangeInclusive<u32> = 10..=36;
+
+/// Series of one histogram.
+pub(super) const HISTOGRAM_SERIES: usize = (*BOUNDS_LOG2.end() - *BOUNDS_LOG2.start()) as usize + 4;
+
+/// A text that is being written.
+pub(super) struct Text {
+    format: Format,
+    written: String,
+    series: usize,
+    /// The metric whose samples are being written; its head is written with the first of them.
+    family: String,
+    suffix: &'static str,
+    head: String,
+}
+
+impl Text {
+    pub(super) fn new(format: Format, capacity: usize) -> Self {
+        Self {
+            format,
+            written: String::with_capacity(capacity),
+            series: 0,
+            family: String::new(),
+            suffix: "",
+            head: String::new(),
+        }
+    }
+
+    /// Begins a metric; `scope` goes before its name.
+    pub(super) fn begin(&mut self, scope: &str, metric: &Metric) {
+        self.family = format!("{scope}{}", metric.name);
+        self.suffix = match metric.kind {
+            Kind::Counter => "_total",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        let (family, kind, help) = (&self.family, metric.kind.as_str(), metric.help);
+        let named = match self.format {
+            Format::OpenMetrics => family.clone(),
+            Format::Classic => format!("{family}{}", self.suffix),
+        };
+        self.head = format!("# HELP {named} {help}\n# TYPE {named} {kind}\n");
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, metric.unit()) {
+            let _infallible = writeln!(self.head, "# UNIT {named} {unit}");
+        }
+    }
+
+    /// Writes a sample of the metric begun last, with labels as they are written.
+    pub(super) fn sample(&mut self, labels: Arguments<'_>, value: f64) {
+        let suffix = self.suffix;
+        self.line(suffix, labels, "", value);
+    }
+
+    /// Writes a distribution of durations; its sum is exact if it is given, in s, and else that of the
+    /// middles of its buckets.
+    pub(super) fn histogram(
+        &mut self,
+        labels: Arguments<'_>,
+        durations: &Durations,
+        sum_s: Option<f64>,
+    ) {
+        let mut buckets = durations.buckets().peekable();
+        let (mut below, mut middles_ns) = (0_u64, 0.0);
+        for log2 in BOUNDS_LOG2 {
+            let bound_ns = 1_u64 << log2;
+            while let Some(bucket) = buckets.next_if(|bucket| bucket.end_ns <= bound_ns) {
+                below += bucket.count;
+                middles_ns += bucket.count as f64 * middle_ns(bucket.start_ns, bucket.end_ns);
+            }
+            let le = format!("le=\"{}\"", bound_ns as f64 / 1e9);
+            self.line("_bucket", labels, &le, below as f64);
+        }
+        for bucket in buckets {
+            below += bucket.count;
+            middles_ns += bucket.count as f64 * middle_ns(bucket.start_ns, bucket.end_ns);
+        }
+        self.line("_bucket", labels, "le=\"+Inf\"", below as f64);
+        self.line("_sum", labels, "", sum_s.unwrap_or(middles_ns / 1e9));
+        self.line("_count", labels, "", below as f64);
+    }
+
+    fn line(&mut self, suffix: &str, labels: Arguments<'_>, more: &str, value: f64) {
+        self.written.push_str(&self.head);
+        self.head.clear();
+        self.written.push_str(&self.family);
+        self.written.push_str(suffix);
+        self.written.push('{');
+        let begun = self.written.len();
+        let _infallible = self.written.write_fmt(labels);
+        if !more.is_empty() {
+            if self.written.len() > begun {
+                self.written.push(',');
+            }
+            self.written.push_str(more);
+        }
+        if self.written.len() == begun {
+            self.written.pop();
+        } else {
+            self.written.push('}');
+        }
+        let _infallible = writeln!(self.written, " {value}");
+        self.series += 1;
+    }
+
+    /// Series that were written.
+    pub(super) fn series(&self) -> usize {
+        self.series
+    }
+
+    /// Ends the text.
+    pub(super) fn end(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.written.push_str("# EOF\n");
+        }
+        self.written
+    }
+}
+
+fn middle_ns(start_ns: u64, end_ns: u64) -> f64 {
+    start_ns.midpoint(end_ns) as f64
+}
+
+/// Longest value of a label, in bytes: names are the host's, and anybody can make one.
+const MAX_LABEL_BYTES: usize = 256;
+
+/// A name that is no longer than a label's value may be. Who has the same name then is the same.
+pub(super) fn shortened(name: &Arc<str>) -> Arc<str> {
+    if name.len() <= MAX_LABEL_BYTES {
+        return Arc::clone(name);
+    }
+    let mut end = MAX_LABEL_BYTES;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].into()
+}
+
+/// A value of a label as it is written between quotes.
+pub(super) fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+    text
+}

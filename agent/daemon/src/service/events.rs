@@ -1,0 +1,84 @@
+//! All that can happen to the loop.
+
+use std::{io, os::fd::OwnedFd, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+
+use crate::wakeups::{Alarms, end_at_second_signal};
+
+/// Something that the loop acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The host is to be read.
+    Tick {
+        /// Whether that is half a tick late or more: the loop was held up, or the host is short of CPUs.
+        is_late: bool,
+    },
+    /// The kernel tells of pressure: the host is read at once.
+    Alarm,
+    /// The configuration is to be read again.
+    Reload,
+    /// The daemon is to end.
+    Stop,
+}
+
+/// Where events come from.
+pub(super) struct Events {
+    ticks: Interval,
+    alarms: Alarms,
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Events {
+    /// From here on a signal is an event.
+    pub(super) fn new(tick: Duration) -> io::Result<Self> {
+        let events = Self {
+            ticks: every(tick),
+            alarms: Alarms::new(None)?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        };
+        end_at_second_signal()?;
+        Ok(events)
+    }
+
+    /// Ticks begin now, and alarms are listened to.
+    pub(super) fn listen(&mut self, alarms: Option<OwnedFd>) -> io::Result<()> {
+        self.alarms = Alarms::new(alarms)?;
+        self.ticks.reset();
+        Ok(())
+    }
+
+    /// The next tick is so long after now, and so are those that follow apart.
+    pub(super) fn set_tick(&mut self, tick: Duration) {
+        if self.ticks.period() != tick {
+            self.ticks = every(tick);
+        }
+    }
+
+    /// The next event. One that ends the daemon goes before one that keeps it going.
+    pub(super) async fn next(&mut self) -> Event {
+        let late = self.ticks.period() / 2;
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.hangup.recv() => Event::Reload,
+            due = self.ticks.tick() => Event::Tick { is_late: due.elapsed() > late },
+            () = self.alarms.next() => Event::Alarm,
+        }
+    }
+}
+
+fn every(tick: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + tick, tick);
+    // After a stop (a suspended machine, a debugger) one reading covers it all.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}

@@ -1,0 +1,198 @@
+//! The side that serves: takes what the loop hands over, adds it up, and answers whoever asks. It has
+//! threads of its own, so that none of that holds up a tick.
+
+mod http;
+mod state;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use hostler_decide::scene::HostFacts;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(super) use self::http::Refusals;
+use self::state::State;
+use super::{
+    ServiceError,
+    tick::{Handed, Tick},
+};
+use crate::config::Config;
+
+/// Threads that serve: one can add up while the other answers.
+const THREADS: usize = 2;
+
+/// Threads that write metrics: they share what they have written.
+const WRITING_THREADS: usize = 2;
+
+/// Ticks that can lie between the loop and this side.
+const ROOM: usize = 8;
+
+/// Ticks that may find no room, one after the other: then this side hangs.
+const MOST_WAITING: usize = 300;
+
+/// How long whoever is served may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The side that serves.
+pub(super) struct Front {
+    runtime: Runtime,
+    handed: Sender<Handed>,
+    /// A beginning that found no room yet, which goes before any tick.
+    beginning: Option<Handed>,
+    /// Ticks that found no room yet.
+    waiting: Option<Tick>,
+    state: Arc<State>,
+    /// Ends all that is served.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    listening: Option<Listening>,
+}
+
+/// An address that is listened at.
+struct Listening {
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Front {
+    /// Begins to serve; there is nothing yet to be had.
+    pub(super) fn start(config: &Config) -> Result<Self, ServiceError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(WRITING_THREADS)
+            .thread_name("hostler-front")
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|source| ServiceError::System {
+            what: "starting the threads that serve",
+            source,
+        })?;
+        let (handed, from_loop) = channel(ROOM);
+        let state = Arc::new(State::new(config));
+        runtime.spawn(take(from_loop, Arc::clone(&state)));
+        let mut front = Self {
+            runtime,
+            handed,
+            beginning: None,
+            waiting: None,
+            state,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            listening: None,
+        };
+        front.configure(config)?;
+        Ok(front)
+    }
+
+    /// Serves as this configuration wants it; where that can't be, it stays as it was.
+    pub(super) fn configure(&mut self, config: &Config) -> Result<(), ServiceError> {
+        let wanted = config.metrics.as_ref().map(|metrics| metrics.listen);
+        let now = self.listening.as_ref().map(|listening| listening.address);
+        if wanted != now {
+            let listening = wanted.map(|address| self.listen(address)).transpose()?;
+            if let Some(before) = std::mem::replace(&mut self.listening, listening) {
+                before.stop.cancel();
+            }
+        }
+        self.state.configure(config);
+        Ok(())
+    }
+
+    fn listen(&self, address: SocketAddr) -> Result<Listening, ServiceError> {
+        let refused = |source| ServiceError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        // A port of 0 is one that the system chooses.
+        let at = listener.local_addr().map_err(refused)?;
+        let listener = {
+            let _inside = self.runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(refused)?
+        };
+        let stop = self.stop.child_token();
+        let served = http::serve(
+            listener,
+            Arc::clone(&self.state),
+            self.state.refusals(),
+            stop.clone(),
+            self.tasks.clone(),
+        );
+        self.tasks.spawn_on(served, self.runtime.handle());
+        tracing::info!(address = %at, "metrics are served");
+        Ok(Listening { address, stop })
+    }
+
+    /// Measuring begins, also anew.
+    pub(super) fn begin(&mut self, facts: HostFacts) {
+        // What was measured before is of no use any more.
+        self.waiting = None;
+        self.beginning = Some(Handed::Beginning(Box::new(facts)));
+        self.hand_beginning_over();
+    }
+
+    /// Hands a tick over. What finds no room waits for the next one and goes with it.
+    pub(super) fn hand_over(&mut self, tick: Tick) -> Result<(), ServiceError> {
+        self.hand_beginning_over();
+        let tick = match self.waiting.take() {
+            None => tick,
+            Some(mut waiting) => {
+                waiting.append(tick);
+                waiting
+            }
+        };
+        let refused = if self.beginning.is_some() {
+            TrySendError::Full(Handed::Tick(Box::new(tick)))
+        } else {
+            match self.handed.try_send(Handed::Tick(Box::new(tick))) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            }
+        };
+        match refused {
+            TrySendError::Full(Handed::Tick(tick)) if tick.paces.len() < MOST_WAITING => {
+                let ticks = tick.paces.len();
+                tracing::warn!(ticks, "what was read has to wait to be added up");
+                self.waiting = Some(*tick);
+                Ok(())
+            }
+            _ => Err(ServiceError::FrontEnded),
+        }
+    }
+
+    fn hand_beginning_over(&mut self) {
+        let Some(beginning) = self.beginning.take() else {
+            return;
+        };
+        if let Err(TrySendError::Full(beginning)) = self.handed.try_send(beginning) {
+            self.beginning = Some(beginning);
+        }
+    }
+
+    /// Ends all that is served, and waits for it for a while.
+    pub(super) fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let (runtime, tasks) = (self.runtime, self.tasks);
+        let ended = runtime.block_on(async { tokio::time::timeout(GRACE, tasks.wait()).await });
+        if ended.is_err() {
+            tracing::warn!("some clients did not end in time and are cut off");
+        }
+        runtime.shutdown_timeout(GRACE);
+    }
+}
+
+/// Adds up what is handed over.
+async fn take(mut from_loop: Receiver<Handed>, state: Arc<State>) {
+    while let Some(handed) = from_loop.recv().await {
+        match handed {
+            Handed::Beginning(facts) => state.begin(&facts),
+            Handed::Tick(tick) => state.add(&tick),
+        }
+    }
+}

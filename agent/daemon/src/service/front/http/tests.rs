@@ -1,0 +1,153 @@
+//! What holds of connections, whoever is at their other end.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    connections::{HEAD_TIME, MAX_CONNECTIONS},
+    *,
+};
+use crate::{config::Config, service::raise_descriptor_limit};
+
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Served {
+    address: std::net::SocketAddr,
+    state: Arc<State>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let config = Config::parse("test", "").expect("it is empty");
+        let served = Self {
+            address: listener.local_addr().expect("it has one"),
+            state: Arc::new(State::new(&config)),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        served.tasks.spawn(serve(
+            listener,
+            Arc::clone(&served.state),
+            served.state.refusals(),
+            served.stop.clone(),
+            served.tasks.clone(),
+        ));
+        served
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("it listens")
+    }
+
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = self.connect().await;
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it is taken");
+        let mut answer = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        read.expect("it ends").expect("it is answered");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let line = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        self.ask(&line).await
+    }
+}
+
+#[tokio::test]
+async fn before_anything_is_measured_it_is_not_ready_and_has_no_metrics() {
+    let served = Served::start().await;
+    for path in ["/metrics", "/readyz"] {
+        let answer = served.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{path}: {answer}");
+    }
+    assert!(served.get("/healthz").await.starts_with("HTTP/1.1 200 "));
+    let facts = hostler_decide::scene::HostFacts::default();
+    served.state.begin(&facts);
+    for path in ["/metrics", "/readyz"] {
+        let answer = served.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_answered_without_its_body() {
+    let served = Served::start().await;
+    let head = "HEAD / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let answer = served.ask(head).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn beyond_the_limit_connections_are_closed_and_counted_until_others_end() {
+    raise_descriptor_limit();
+    let served = Served::start().await;
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        held.push(served.connect().await);
+    }
+    let mut one_more = served.connect().await;
+    let mut nothing = Vec::new();
+    let ended = timeout(PATIENCE, one_more.read_to_end(&mut nothing)).await;
+    assert!(ended.is_ok() && nothing.is_empty(), "it is still held");
+    assert!(served.state.refusals().too_many.load(Relaxed) >= 1);
+    held.clear();
+    let again = async {
+        while !is_answered(served.address).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, again).await.expect("there is room again");
+}
+
+async fn is_answered(address: std::net::SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address).await else {
+        return false;
+    };
+    let asked = stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
+    asked.is_ok() && stream.read_u8().await.is_ok()
+}
+
+#[tokio::test]
+async fn who_does_not_finish_a_request_is_cut_off_in_time() {
+    let served = Served::start().await;
+    let mut stream = served.connect().await;
+    stream.write_all(b"GET /metr").await.expect("it is taken");
+    let began = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    let ended = timeout(HEAD_TIME + PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(
+        ended.is_ok(),
+        "it is still held after {:?}",
+        began.elapsed()
+    );
+    assert_eq!(served.state.refusals().cut_off.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_end_does_not_wait_for_who_says_nothing() {
+    let served = Served::start().await;
+    let _silent = served.connect().await;
+    assert!(served.get("/").await.contains("/metrics"));
+    served.stop.cancel();
+    served.tasks.close();
+    let ended = timeout(PATIENCE, served.tasks.wait()).await;
+    assert!(
+        ended.is_ok(),
+        "a connection without a request is waited for"
+    );
+}

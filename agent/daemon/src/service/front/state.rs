@@ -1,0 +1,181 @@
+//! What is served: totals of all that was handed over, and metrics written of them.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use hostler_decide::scene::HostFacts;
+use hyper::body::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::{
+    super::{own_cost::OwnCosts, tick::Tick},
+    http::{Encoding, Refusals},
+};
+use crate::{
+    config::Config,
+    metrics::{Format, Policy, Totals},
+};
+
+/// Without a tick for so long, and for so many ticks, the loop hangs or the host can't be read.
+const SILENT: Duration = Duration::from_secs(10);
+const SILENT_TICKS: u32 = 10;
+
+/// What is served.
+pub(super) struct State {
+    kept: Mutex<Kept>,
+    refusals: Arc<Refusals>,
+    began: Instant,
+    /// When the last tick came, in ms after `began`; 0 before the first.
+    last_tick_ms: AtomicU64,
+    tick_ms: AtomicU64,
+}
+
+struct Kept {
+    policy: Policy,
+    /// `None` before measuring has begun.
+    measured: Option<Totals>,
+    costs: OwnCosts,
+    /// What was written since the last tick.
+    written: BTreeMap<(bool, Encoding), Bytes>,
+}
+
+impl State {
+    /// Nothing is measured yet.
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                policy: config.policy(),
+                measured: None,
+                costs: OwnCosts::default(),
+                written: BTreeMap::new(),
+            }),
+            refusals: Arc::default(),
+            began: Instant::now(),
+            last_tick_ms: AtomicU64::new(0),
+            tick_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// A thread that panicked while it held it was writing text or adding up: what is there is what was
+    /// there before, or a little more.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where refused connections are counted.
+    pub(super) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
+    }
+
+    /// Serves as this configuration wants it.
+    pub(super) fn configure(&self, config: &Config) {
+        let tick_ms = u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX);
+        self.tick_ms.store(tick_ms, Relaxed);
+        let mut kept = self.kept();
+        kept.policy = config.policy();
+        let policy = kept.policy.clone();
+        if let Some(totals) = &mut kept.measured {
+            totals.set_policy(policy);
+        }
+    }
+
+    /// Measuring begins, also anew: counters begin at zero.
+    pub(super) fn begin(&self, facts: &HostFacts) {
+        let mut kept = self.kept();
+        kept.measured = Some(Totals::new(facts, kept.policy.clone()));
+        kept.written.clear();
+        self.ticked();
+    }
+
+    /// Adds what happened in a tick.
+    pub(super) fn add(&self, tick: &Tick) {
+        let mut kept = self.kept();
+        if let Some(totals) = &mut kept.measured {
+            totals.add(&tick.window);
+        }
+        kept.costs.add(tick);
+        kept.written.clear();
+        self.ticked();
+    }
+
+    fn ticked(&self) {
+        let passed = self.began.elapsed().as_millis();
+        let passed_ms = u64::try_from(passed).unwrap_or(u64::MAX).max(1);
+        self.last_tick_ms.store(passed_ms, Release);
+    }
+
+    /// The metrics as they were at the last tick. All who ask between two ticks share them.
+    fn write(&self, format: Format, encoding: Encoding) -> Option<Bytes> {
+        let mut kept = self.kept();
+        let kept = &mut *kept;
+        kept.costs.count_scrape(format);
+        let key = (format == Format::OpenMetrics, encoding);
+        if let Some(written) = kept.written.get(&key) {
+            return Some(written.clone());
+        }
+        let totals = kept.measured.as_mut()?;
+        let began = Instant::now();
+        let (text, written) = totals.write(format, kept.costs.now(&self.refusals));
+        if written.left_out > 0 {
+            tracing::debug!(left_out = written.left_out, "series found no room");
+        }
+        let bytes = match encoding {
+            Encoding::Plain => text.into(),
+            Encoding::Gzip => zipped(text.as_bytes()),
+        };
+        kept.costs.count_writing(began.elapsed());
+        kept.written.insert(key, bytes.clone());
+        Some(bytes)
+    }
+}
+
+/// Fast rather than small: on its way it is small enough.
+fn zipped(text: &[u8]) -> Bytes {
+    let mut zip = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+    zip.write_all(text).expect("a Vec takes all of it");
+    zip.finish().expect("a Vec takes all of it").into()
+}
+
+/// As it is asked from connections.
+impl State {
+    /// The metrics in a format; `None` before there are any. They are written on a thread of their own.
+    pub(super) async fn metrics(
+        self: Arc<Self>,
+        format: Format,
+        encoding: Encoding,
+    ) -> Option<Bytes> {
+        let written = spawn_blocking(move || self.write(format, encoding));
+        written.await.ok().flatten()
+    }
+
+    /// Whether the host is measured; in words if not.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        match self.last_tick_ms.load(Acquire) {
+            0 => Err("the programs are being loaded".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is still read; in words if not.
+    pub(super) fn healthy(&self) -> Result<(), String> {
+        let last = Duration::from_millis(self.last_tick_ms.load(Acquire));
+        let silent = self.began.elapsed().saturating_sub(last);
+        let tick = Duration::from_millis(self.tick_ms.load(Relaxed));
+        if silent < SILENT.max(tick * SILENT_TICKS) {
+            return Ok(());
+        }
+        let seconds = silent.as_secs();
+        Err(format!("the host was not read for {seconds} s"))
+    }
+}

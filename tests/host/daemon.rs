@@ -1,0 +1,373 @@
+//! The daemon, as an operator has it: its configuration, its signals, what it serves, and to whom.
+
+mod http;
+pub(crate) mod prometheus;
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    os::unix::net::UnixDatagram,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use self::{
+    http::{connect, get, get_with, read_answer},
+    prometheus::{Prometheus, complaints, free_address},
+};
+use crate::{
+    Need, Test,
+    host::{Host, PATIENCE, Running, hostler, start_hostler_with},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "a_prometheus_scrapes_the_daemon_and_promtool_has_nothing_to_say",
+        needs: &[Need::WritableCgroups, Need::Prometheus, Need::RealSpeed],
+        run: a_prometheus_scrapes_the_daemon_and_promtool_has_nothing_to_say,
+    },
+    Test {
+        name: "an_agents_counters_are_those_of_the_kernel",
+        needs: &[Need::WritableCgroups],
+        run: an_agents_counters_are_those_of_the_kernel,
+    },
+    Test {
+        name: "who_asks_for_what_is_not_there_or_too_long_is_told_so",
+        needs: &[],
+        run: who_asks_for_what_is_not_there_or_too_long_is_told_so,
+    },
+    Test {
+        name: "slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off",
+        needs: &[],
+        run: slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off,
+    },
+    Test {
+        name: "ten_thousand_scrapes_leave_no_memory_and_no_descriptor_behind",
+        needs: &[Need::RealSpeed],
+        run: ten_thousand_scrapes_leave_no_memory_and_no_descriptor_behind,
+    },
+    Test {
+        name: "a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again",
+        needs: &[],
+        run: a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again,
+    },
+    Test {
+        name: "the_service_manager_is_told_of_readiness_life_reloads_and_the_end",
+        needs: &[],
+        run: the_service_manager_is_told_of_readiness_life_reloads_and_the_end,
+    },
+    Test {
+        name: "a_port_that_is_taken_is_said_before_anything_is_loaded",
+        needs: &[],
+        run: a_port_that_is_taken_is_said_before_anything_is_loaded,
+    },
+    Test {
+        name: "a_log_in_json_has_an_object_on_each_line",
+        needs: &[],
+        run: a_log_in_json_has_an_object_on_each_line,
+    },
+];
+
+/// A daemon with a configuration of its own.
+struct Daemon {
+    running: Running,
+    address: SocketAddr,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Daemon {
+    /// Starts one; `more` is appended to a configuration that says where to listen.
+    fn start(more: &str) -> Self {
+        Self::start_with(more, &[])
+    }
+
+    fn start_with(more: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("there is room");
+        let file = folder.path().join("hostler.toml");
+        let address = free_address();
+        fs::write(&file, configuration(address, more)).expect("there is room");
+        let words = ["run", "--config", file.to_str().expect("text")];
+        Self {
+            running: start_hostler_with(&words, variables),
+            address,
+            file,
+            _folder: folder,
+        }
+    }
+
+    /// A counter or gauge, by its name and labels as they are written.
+    fn value(&self, series: &str) -> Option<f64> {
+        let text = get(self.address, "/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(series))?;
+        Some(line.trim().parse().expect("a number"))
+    }
+
+    /// Waits until a series satisfies something.
+    fn wait_for(&self, series: &str, is_it: impl Fn(f64) -> bool) -> f64 {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match self.value(series) {
+                Some(value) if is_it(value) => return value,
+                value => assert!(Instant::now() < give_up, "{series} stays at {value:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn ticks(&self) -> f64 {
+        self.value("hostler_ticks_total ").expect("it ticks")
+    }
+
+    /// Has it read its configuration again.
+    fn reload(&mut self, text: &str) {
+        fs::write(&self.file, text).expect("there is room");
+        self.running.send(Signal::SIGHUP);
+    }
+
+    /// Ends it, and gives what it said.
+    fn end(mut self) -> String {
+        self.running.send(Signal::SIGTERM);
+        let output = self.running.wait();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+}
+
+fn configuration(address: SocketAddr, more: &str) -> String {
+    format!("metrics.listen = '{address}'\n{more}\n")
+}
+
+fn a_prometheus_scrapes_the_daemon_and_promtool_has_nothing_to_say(host: &Host) {
+    let cgroup = host.cgroup("scraped");
+    let mut load = cgroup.start_load(&["sleep", "60000"]);
+    let daemon = Daemon::start("");
+    let prometheus = Prometheus::scraping(daemon.address);
+    let agent = format!("{{agent=\"{}\"}}", cgroup.name);
+    assert!(prometheus.value("up{job=\"hostler\"}") > 0.5);
+    assert!(prometheus.value("hostler_scrapes_total{format=\"openmetrics\"}") > 0.5);
+    assert!(prometheus.value(&format!("hostler_agent_threads{agent}")) > 0.5);
+    let waits =
+        "histogram_quantile(0.99, hostler_host_run_queue_wait_seconds_bucket{after=\"wakeup\"})";
+    assert!(prometheus.value(waits) > 0.0);
+    assert!(prometheus.value("count(hostler_group_thread_seconds_total)") > 0.0);
+    let complaints = complaints(&get(daemon.address, "/metrics").text());
+    assert!(complaints.is_empty(), "{complaints}");
+    let plain = get(daemon.address, "/metrics");
+    let zipped = get_with(daemon.address, "/metrics", "Accept-Encoding: gzip\r\n");
+    assert!(
+        zipped.head.contains("content-encoding: gzip"),
+        "{}",
+        zipped.head
+    );
+    assert!(zipped.body.len() * 3 < plain.body.len());
+    daemon.end();
+    load.kill().expect("it is there");
+    load.wait().expect("it ends");
+}
+
+fn an_agents_counters_are_those_of_the_kernel(host: &Host) {
+    let cgroup = host.cgroup("counted");
+    let name = &cgroup.name;
+    let daemon = Daemon::start(&format!("metrics.pinned = ['{name}']\ntick = '200ms'"));
+    let mut load = cgroup.start_load(&["toil", "700"]);
+    load.wait().expect("it ends");
+    let labels = format!("{{agent=\"{name}\",group=\"/\"");
+    let series = format!("hostler_agent_thread_seconds_total{labels},state=\"on_cpu\"}} ");
+    let truth = cgroup.usage_ns() as f64 / 1e9;
+    let measured = daemon.wait_for(&series, |seconds| seconds > truth * 0.9);
+    assert!(measured < truth * 1.1 + 0.02, "{measured} s of {truth} s");
+    let before = measured;
+    // It has gone, and its counters stay.
+    let ticks = daemon.ticks();
+    daemon.wait_for("hostler_ticks_total ", |now| now > ticks + 3.0);
+    let after = daemon.value(&series).expect("it lingers");
+    assert!(after >= before, "{after} after {before}");
+    daemon.end();
+}
+
+fn who_asks_for_what_is_not_there_or_too_long_is_told_so(_host: &Host) {
+    let daemon = Daemon::start("");
+    let at = daemon.address;
+    assert_eq!(get(at, "/healthz").text(), "ok\n");
+    assert_eq!(get(at, "/readyz").text(), "ok\n");
+    assert!(get(at, "/").text().contains("/metrics"));
+    assert_eq!(get(at, "/nothing").status, 404);
+    assert_eq!(get(at, &format!("/{}", "a".repeat(2_000))).status, 414);
+    let long = format!("X-Long: {}\r\n", "a".repeat(40_000));
+    assert_eq!(get_with(at, "/metrics", &long).status, 431);
+    let many = "X-Many: 1\r\n".repeat(200);
+    assert_eq!(get_with(at, "/metrics", &many).status, 431);
+    let mut stream = connect(at);
+    let request = b"POST /metrics HTTP/1.1\r\nHost: test\r\nContent-Length: 9999999\r\n\r\n";
+    stream.write_all(request).expect("it is taken");
+    assert_eq!(read_answer(&mut stream).status, 405);
+    let mut stream = connect(at);
+    stream
+        .write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        .expect("it is taken");
+    assert_eq!(read_answer(&mut stream).status, 400);
+    assert_eq!(get(at, "/healthz").text(), "ok\n");
+    daemon.end();
+}
+
+fn slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off(_host: &Host) {
+    const CLIENTS: usize = 200;
+    let daemon = Daemon::start("");
+    let (before, began) = (daemon.ticks(), Instant::now());
+    let silent: Vec<_> = (0..CLIENTS / 2).map(|_| connect(daemon.address)).collect();
+    let mut unfinished: Vec<_> = (0..CLIENTS / 4).map(|_| connect(daemon.address)).collect();
+    for stream in &mut unfinished {
+        stream.write_all(b"GET /metrics HTT").expect("it is taken");
+    }
+    // Who asks again and again and does not read fills the sockets' buffers.
+    let mut deaf: Vec<_> = (0..CLIENTS / 4).map(|_| connect(daemon.address)).collect();
+    for stream in &mut deaf {
+        stream.set_nonblocking(true).expect("it can");
+        let requests = "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
+        // As much as there is room for.
+        let _written = stream.write(requests.as_bytes());
+    }
+    while began.elapsed() < Duration::from_secs(5) {
+        assert_eq!(get(daemon.address, "/metrics").status, 200);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ticks = daemon.ticks() - before;
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(ticks > seconds / 2.0, "{ticks} ticks in {seconds} s");
+    for mut stream in silent.into_iter().chain(unfinished) {
+        let mut rest = Vec::new();
+        // The end of the connection, also one with a word of why.
+        let ended = stream.read_to_end(&mut rest);
+        let is_open = ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!is_open, "a client that says nothing is still held");
+    }
+    let cut = "hostler_connections_refused_total{interface=\"http\",reason=\"cut_off\"} ";
+    daemon.wait_for(cut, |count| count >= (CLIENTS / 4) as f64);
+    daemon.end();
+}
+
+fn ten_thousand_scrapes_leave_no_memory_and_no_descriptor_behind(_host: &Host) {
+    let daemon = Daemon::start("");
+    let scrape = |times: u32| {
+        for _ in 0..times {
+            assert_eq!(get(daemon.address, "/metrics").status, 200);
+        }
+    };
+    scrape(1_000);
+    let memory = "process_resident_memory_bytes ";
+    let (ticks, before) = (daemon.ticks(), daemon.value(memory).expect("it is there"));
+    let descriptors = daemon.value("process_open_fds ").expect("it is there");
+    let began = Instant::now();
+    scrape(10_000);
+    let (seconds, passed) = (began.elapsed().as_secs_f64(), daemon.ticks() - ticks);
+    assert!(passed > seconds / 2.0, "{passed} ticks in {seconds} s");
+    let after = daemon.value(memory).expect("it is there");
+    assert!(
+        after < before + 4e6,
+        "{before} bytes before and {after} after"
+    );
+    daemon.wait_for("process_open_fds ", |now| now <= descriptors + 2.0);
+    daemon.end();
+}
+
+fn a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again(_host: &Host) {
+    let mut daemon = Daemon::start("");
+    daemon.reload(&configuration(
+        daemon.address,
+        "tick = '200ms'\ncolour = 'red'",
+    ));
+    let before = daemon.ticks();
+    std::thread::sleep(Duration::from_secs(2));
+    let slow = daemon.ticks() - before;
+    daemon.reload(&configuration(daemon.address, "tick = '100ms'"));
+    daemon.wait_for("hostler_ticks_total ", |ticks| ticks > before + slow + 20.0);
+    // Other signals: the programs are loaded anew, and counters begin at zero.
+    let elsewhere = free_address();
+    daemon.reload(&configuration(elsewhere, "signals.wakes = true"));
+    daemon.address = elsewhere;
+    let give_up = Instant::now() + PATIENCE;
+    while std::net::TcpStream::connect(elsewhere).is_err() {
+        assert!(
+            Instant::now() < give_up,
+            "nobody listens at the new address"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.wait_for("hostler_host_threads ", |threads| threads > 0.0);
+    let said = daemon.end();
+    for words in [
+        "unknown field `colour`",
+        "all stays as it was",
+        "tick: \"1s\" -> \"100ms\"",
+        "signals.wakes: false -> true",
+        "counters begin at zero",
+    ] {
+        assert!(said.contains(words), "no word of {words}: {said}");
+    }
+    assert!(
+        slow < 8.0,
+        "{slow} ticks in two seconds by a file that was refused"
+    );
+}
+
+fn the_service_manager_is_told_of_readiness_life_reloads_and_the_end(_host: &Host) {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket can be made");
+    manager.set_read_timeout(Some(PATIENCE)).expect("it can");
+    let heard_until = |word: &str| {
+        let mut buffer = [0; 1_024];
+        loop {
+            let length = manager.recv(&mut buffer).expect("the daemon tells");
+            let told = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if told.contains(word) {
+                return told;
+            }
+        }
+    };
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().expect("text")),
+        ("WATCHDOG_USEC", "10000000"),
+    ];
+    let mut daemon = Daemon::start_with("", &variables);
+    assert!(heard_until("READY=1").contains("STATUS=measuring"));
+    heard_until("WATCHDOG=1");
+    daemon.reload(&configuration(daemon.address, "tick = '300ms'"));
+    assert!(heard_until("RELOADING=1").contains("MONOTONIC_USEC="));
+    heard_until("READY=1");
+    daemon.end();
+    heard_until("STOPPING=1");
+}
+
+fn a_port_that_is_taken_is_said_before_anything_is_loaded(_host: &Host) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one");
+    let folder = tempfile::tempdir().expect("there is room");
+    let file = folder.path().join("hostler.toml");
+    fs::write(&file, configuration(address, "")).expect("there is room");
+    let output = hostler(&["run", "--config", file.to_str().expect("text")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("metrics can't be served at {address}")),
+        "{said}"
+    );
+    assert!(said.contains("hint: another Hostler may run"), "{said}");
+    assert!(!said.contains("observing"), "{said}");
+}
+
+fn a_log_in_json_has_an_object_on_each_line(_host: &Host) {
+    let daemon = Daemon::start("log.format = 'json'");
+    let said = daemon.end();
+    assert!(said.contains("\"message\":\"stopping\""), "{said}");
+    for line in said.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line["level"].is_string()), "{line}");
+    }
+}
