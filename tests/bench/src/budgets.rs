@@ -6,6 +6,7 @@
 //! at last, with Hostler and without in turn, how long the fleet's requests take, as its agents
 //! themselves have written it down.
 
+mod daemon;
 mod fleet;
 mod latency;
 mod process;
@@ -17,6 +18,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
+pub(crate) use self::daemon::{DaemonArgs, run as run_daemon};
 use self::fleet::Fleet;
 pub(crate) use self::recording::{RecordArgs, run as run_recording};
 use crate::interrupt::Interrupt;

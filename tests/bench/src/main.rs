@@ -32,6 +32,8 @@ enum Bench {
     Fleet(budgets::FleetArgs),
     /// What it costs to record a fleet of thousands of agents.
     Record(budgets::RecordArgs),
+    /// What the daemon costs beside a fleet, and whether its memory stays as it is.
+    Daemon(budgets::DaemonArgs),
     /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
     /// compares it with what is expected.
     Verifier(verifier::VerifierArgs),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Bench::Probes(args) => probes::run(&args),
         Bench::Fleet(args) => budgets::run(&args),
         Bench::Record(args) => budgets::run_recording(&args),
+        Bench::Daemon(args) => budgets::run_daemon(&args),
         Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
     };

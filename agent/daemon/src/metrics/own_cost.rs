@@ -17,8 +17,8 @@ pub struct OwnCost {
     pub scrapes: BTreeMap<&'static str, u64>,
     /// Connections that were refused, by interface and reason.
     pub refused: BTreeMap<(&'static str, &'static str), u64>,
-    /// CPU time that writing metrics took, in ns: wall time of the thread that writes.
-    pub writing_ns: u64,
+    /// CPU time of writing metrics, in ns.
+    pub writing_cpu_ns: u64,
     /// The process; `None` if it can't be read.
     pub process: Option<ProcessCost>,
 }

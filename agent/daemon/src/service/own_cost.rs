@@ -66,7 +66,7 @@ impl OwnCosts {
 
     /// Metrics were written.
     pub(super) fn count_writing(&mut self, took: Duration) {
-        self.cost.writing_ns += nanoseconds(took);
+        self.cost.writing_cpu_ns += nanoseconds(took);
     }
 
     /// All of it now.

@@ -99,14 +99,17 @@ impl Fleet {
     }
 }
 
+/// The command that measures everything.
+pub(super) const TRACE: &str = "trace all --json";
+
 /// A `hostler` that measures everything once a second, and reports when it ends.
 pub(super) struct Hostler {
     pub(super) child: Bounded,
 }
 
 impl Hostler {
-    /// Starts it, and waits until it measures.
-    pub(super) fn start(interrupt: &Interrupt) -> Result<Self> {
+    /// Starts it with the words of a command, and waits until it measures.
+    pub(super) fn start(command: &str, interrupt: &Interrupt) -> Result<Self> {
         let scratch = TempDir::with_prefix("hostler-bench-").context("making a folder")?;
         let log = scratch.path().join("log");
         let own = std::env::current_exe().context("this program has a path")?;
@@ -114,7 +117,7 @@ impl Hostler {
         let words = [
             "sh".into(),
             "-c".into(),
-            "exec \"$0\" trace all --json --verbose 2> \"$1\"".into(),
+            format!("exec \"$0\" {command} --verbose 2> \"$1\"").into(),
             own.with_file_name("hostler").into_os_string(),
             log.clone().into_os_string(),
         ];

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use super::fleet::{Hostler, Request};
+use super::fleet::{Hostler, Request, TRACE};
 use crate::{interrupt::Interrupt, spread::Spread};
 
 /// Between a change and the window after it.
@@ -53,7 +53,7 @@ pub(super) fn windows(pairs: u32, length: Duration, interrupt: &Interrupt) -> Re
         let first = pair % 2 == 0;
         for with_hostler in [first, !first] {
             let hostler = with_hostler
-                .then(|| Hostler::start(interrupt))
+                .then(|| Hostler::start(TRACE, interrupt))
                 .transpose()?;
             interrupt.sleep(SETTLE)?;
             let from_ns = now_ns()?;

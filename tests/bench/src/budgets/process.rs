@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 
-use super::fleet::Hostler;
+use super::fleet::{Hostler, TRACE};
 use crate::interrupt::Interrupt;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub(super) struct Process {
 /// Runs a `hostler` that ticks once a second for as many seconds.
 pub(super) fn measure(seconds: u32, interrupt: &Interrupt) -> Result<Process> {
     eprintln!("a hostler of its own, for {seconds} s");
-    let hostler = Hostler::start(interrupt)?;
+    let hostler = Hostler::start(TRACE, interrupt)?;
     let pid = hostler.child.pid();
     interrupt.sleep(SETTLE * SECOND)?;
     let began = std::time::Instant::now();
@@ -45,7 +45,7 @@ pub(super) fn measure(seconds: u32, interrupt: &Interrupt) -> Result<Process> {
     })
 }
 
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("reading its stat")?;
     let (_, rest) = stat.rsplit_once(") ").context("a name in brackets")?;
     let fields: Vec<&str> = rest.split(' ').collect();
@@ -57,7 +57,7 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok((ticks(11)? + ticks(12)?) / hertz as f64)
 }
 
-fn anonymous_kib(pid: u32) -> Result<u32> {
+pub(super) fn anonymous_kib(pid: u32) -> Result<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("reading its status")?;
     let line = status
         .lines()

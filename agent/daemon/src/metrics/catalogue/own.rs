@@ -136,11 +136,11 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
     },
     Of {
         metric: counter(
-            "metrics_writing_seconds",
+            "metrics_writing_cpu_seconds",
             &[],
-            "Time that writing metrics took.",
+            "CPU time of writing metrics.",
         ),
-        samples: |own, take| take(format_args!(""), seconds(own.writing_ns)),
+        samples: |own, take| take(format_args!(""), seconds(own.writing_cpu_ns)),
     },
     Of {
         metric: counter(

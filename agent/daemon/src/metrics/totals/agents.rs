@@ -160,17 +160,19 @@ impl Agents {
     /// Forgets who has not been seen for long.
     pub(super) fn expire(&mut self, policy: &Policy) {
         let linger_ns = nanoseconds(policy);
+        let mut any_gone = false;
         for (number, known) in self.known.iter_mut().enumerate() {
             let is_over = |known: &mut Known| self.now_ns.saturating_sub(known.seen_ns) > linger_ns;
             if let Some(gone) = known.take_if(is_over) {
                 self.by_name.remove(&(gone.group_name, gone.name));
                 self.free.push(number);
+                any_gone = true;
             }
         }
         // A lease that has passed on is of no use; one whose agent is forgotten must not lead to another.
         let known = &self.known;
         let is_much = self.by_lease.len() > 2 * (known.len() - self.free.len()) + 64;
-        if is_much || !self.free.is_empty() {
+        if is_much || any_gone {
             let now_ns = self.now_ns;
             self.by_lease.retain(|_, (agent, number)| {
                 known[*number].as_ref().is_some_and(|known| {

@@ -16,6 +16,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use hostler_decide::scene::HostFacts;
 use hyper::body::Bytes;
+use nix::time::{ClockId, clock_gettime};
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -125,7 +126,7 @@ impl State {
             return Some(written.clone());
         }
         let totals = kept.measured.as_mut()?;
-        let began = Instant::now();
+        let began = thread_cpu_time();
         let (text, written) = totals.write(format, kept.costs.now(&self.refusals));
         if written.left_out > 0 {
             tracing::debug!(left_out = written.left_out, "series found no room");
@@ -134,10 +135,17 @@ impl State {
             Encoding::Plain => text.into(),
             Encoding::Gzip => zipped(text.as_bytes()),
         };
-        kept.costs.count_writing(began.elapsed());
+        kept.costs
+            .count_writing(thread_cpu_time().saturating_sub(began));
         kept.written.insert(key, bytes.clone());
         Some(bytes)
     }
+}
+
+/// CPU time of this thread so far.
+fn thread_cpu_time() -> Duration {
+    // Where the kernel does not tell it, nothing is counted.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Fast rather than small: on its way it is small enough.

@@ -151,3 +151,15 @@ async fn an_end_does_not_wait_for_who_says_nothing() {
         "a connection without a request is waited for"
     );
 }
+
+#[tokio::test]
+async fn who_asks_seldom_connects_again_and_is_not_counted_as_cut_off() {
+    let served = Served::start().await;
+    let mut stream = served.connect().await;
+    let request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    stream.write_all(request).await.expect("it is taken");
+    let mut answer = Vec::new();
+    let ended = timeout(HEAD_TIME + PATIENCE, stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok() && answer.starts_with(b"HTTP/1.1 200 "));
+    assert_eq!(served.state.refusals().cut_off.load(Relaxed), 0);
+}
