@@ -15,30 +15,29 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The least time between two readings for the sake of alarms: there are dozens of them, and a host
-/// that is short of CPUs must not be read all the time.
-const QUIET: Duration = Duration::from_millis(500);
-
 /// What the kernel tells of pressure.
 pub(crate) struct Alarms {
     /// Can be read when it does.
     descriptor: Option<AsyncFd<OwnedFd>>,
     /// What the kernel tells before that is taken in then.
     quiet_until: Instant,
+    quiet: Duration,
 }
 
 impl Alarms {
-    /// Listens to alarms, if there are any.
+    /// Listens to alarms, if there are any. There are dozens of them, and a host that is short of CPUs
+    /// must not be read all the time for their sake: `quiet` is the least time between two of them.
     #[expect(
         deprecated,
         reason = "an owned descriptor stays open for as long as it is registered, which is what the \
                   unsafe successor asks for"
     )]
-    pub(crate) fn new(descriptor: Option<OwnedFd>) -> std::io::Result<Self> {
+    pub(crate) fn new(descriptor: Option<OwnedFd>, quiet: Duration) -> std::io::Result<Self> {
         let readable = |descriptor| AsyncFd::with_interest(descriptor, Interest::READABLE);
         Ok(Self {
             descriptor: descriptor.map(readable).transpose()?,
             quiet_until: Instant::now(),
+            quiet,
         })
     }
 
@@ -55,7 +54,7 @@ impl Alarms {
             // The runtime is ending.
             Err(_) => std::future::pending().await,
         }
-        self.quiet_until = Instant::now() + QUIET;
+        self.quiet_until = Instant::now() + self.quiet;
     }
 }
 

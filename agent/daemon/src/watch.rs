@@ -19,6 +19,9 @@ use crate::{
 /// moments of an agent that has left are always read, however long a report's window is.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
+/// The least time between two readings for the sake of alarms.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// Why watching ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError<E> {
@@ -106,7 +109,7 @@ impl Timers {
             ticks: every(interval.min(LONGEST_TICK)),
             reports: schedule.interval.map(every),
             end: schedule.duration.map(|duration| began + duration),
-            alarms: Alarms::new(alarms)?,
+            alarms: Alarms::new(alarms, QUIET)?,
             interrupt,
             terminate,
         })

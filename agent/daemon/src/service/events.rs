@@ -9,6 +9,10 @@ use tokio::{
 
 use crate::wakeups::{Alarms, end_at_second_signal};
 
+/// The least time between two readings for the sake of alarms: how often there were any is in each
+/// reading anyway, and where a host is short of CPUs for long, more readings make it no less so.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Something that the loop acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -39,7 +43,7 @@ impl Events {
     pub(super) fn new(tick: Duration) -> io::Result<Self> {
         let events = Self {
             ticks: every(tick),
-            alarms: Alarms::new(None)?,
+            alarms: Alarms::new(None, QUIET)?,
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -50,7 +54,7 @@ impl Events {
 
     /// Ticks begin now, and alarms are listened to.
     pub(super) fn listen(&mut self, alarms: Option<OwnedFd>) -> io::Result<()> {
-        self.alarms = Alarms::new(alarms)?;
+        self.alarms = Alarms::new(alarms, QUIET)?;
         self.ticks.reset();
         Ok(())
     }
