@@ -3,6 +3,8 @@
 
 mod http;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -42,7 +42,7 @@ pub(super) struct State {
     tick_ms: AtomicU64,
 }
 
-struct Kept {
+pub(super) struct Kept {
     policy: Policy,
     /// `None` before measuring has begun.
     measured: Option<Totals>,
@@ -70,7 +70,7 @@ impl State {
 
     /// A thread that panicked while it held it was writing text or adding up: what is there is what was
     /// there before, or a little more.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
