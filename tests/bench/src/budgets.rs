@@ -84,11 +84,7 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         latency: latency::compare(&windows, &requests).context("comparing requests")?,
     };
     print!("{}", report.text());
-    if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&report).context("writing JSON")?;
-        std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
+    report::write_json(&report, args.json.as_deref())
 }
 
 /// How long the fleet has to live: each part, with some room for what comes between.

@@ -1,5 +1,6 @@
 //! Every metric that there is: its name, type, labels and meaning, and where its samples come from.
 
+mod distributions;
 mod entities;
 mod host;
 mod own;
@@ -9,7 +10,8 @@ use std::fmt::Arguments;
 use hostler_decide::{durations::Durations, scene::HostFacts};
 
 pub(super) use self::{
-    entities::{COUNTS, DISTRIBUTIONS},
+    distributions::DISTRIBUTIONS,
+    entities::COUNTS,
     host::{HOST, LOSSES},
     own::{OWN, PROCESS, SERIES, SERIES_LEFT_OUT, TICK_SECONDS},
 };

@@ -72,6 +72,44 @@ pub(super) struct Metric {
 }
 
 impl Metric {
+    const fn new(
+        kind: Kind,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            labels,
+            help,
+        }
+    }
+
+    pub(super) const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(Kind::Counter, name, labels, help)
+    }
+
+    pub(super) const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(Kind::Gauge, name, labels, help)
+    }
+
+    pub(super) const fn histogram(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(Kind::Histogram, name, labels, help)
+    }
+
     /// The unit that its name ends with, in the terms of `OpenMetrics`.
     pub(super) fn unit(&self) -> Option<&'static str> {
         let last = self.name.rsplit('_').next()?;

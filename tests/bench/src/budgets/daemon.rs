@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::{
     fleet::{Fleet, Hostler},
     process::{anonymous_kib, cpu_seconds},
-    report::{row, spread},
+    report::{row, spread, write_json},
 };
 use crate::{interrupt::Interrupt, spread::Spread, table::table};
 
@@ -95,11 +95,7 @@ pub(crate) fn run(args: &DaemonArgs) -> Result<()> {
     let report = measure(args, &interrupt)?;
     drop(fleet);
     print!("{}", report.text());
-    if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&report).context("writing JSON")?;
-        std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
+    write_json(&report, args.json.as_deref())
 }
 
 fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {

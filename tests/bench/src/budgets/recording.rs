@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{
     fleet::Fleet,
-    report::{row, spread},
+    report::{row, spread, write_json},
     ticks::cpu_now,
 };
 use crate::{interrupt::Interrupt, spread::Spread, table::table};
@@ -84,11 +84,7 @@ pub(crate) fn run(args: &RecordArgs) -> Result<()> {
     let report = measure(args, &interrupt)?;
     drop(fleet);
     print!("{}", report.text());
-    if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&report).context("writing JSON")?;
-        std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
+    write_json(&report, args.json.as_deref())
 }
 
 /// What `hostler record` reads unless told otherwise.

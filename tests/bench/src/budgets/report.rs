@@ -1,5 +1,8 @@
 //! The figures, each beside its budget.
 
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::{
@@ -8,6 +11,15 @@ use super::{
     ticks::{ProgramNs, Ticks},
 };
 use crate::{spread::Spread, table::table};
+
+/// Writes a report as JSON, where that is wanted.
+pub(super) fn write_json(report: &impl Serialize, path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let json = serde_json::to_string_pretty(report).context("writing JSON")?;
+    std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))
+}
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]

@@ -4,16 +4,13 @@ use hostler_common::ledger::state;
 use hostler_decide::{peers::class_name, scene::HostFacts};
 
 use super::{
-    OfCounts, OfDistributions,
+    OfCounts,
     Scope::{self, Agent, Group, Host},
     seconds, seconds_of_us,
 };
 use crate::metrics::{
     counts::{CAUSES, Counts, PeerTotals},
-    text::{
-        Kind::{Counter, Gauge, Histogram},
-        Metric,
-    },
+    text::Metric,
 };
 
 const ALL: &[Scope] = &[Host, Group, Agent];
@@ -33,32 +30,21 @@ const STATES: [(u32, &str); 7] = [
 /// All of them.
 pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
     OfCounts {
-        metric: Metric {
-            name: "agents",
-            kind: Gauge,
-            labels: &[],
-            help: "Agents that are there.",
-        },
+        metric: Metric::gauge("agents", &[], "Agents that are there."),
         scopes: &[Host, Group],
         samples: |counts, _, take| take(format_args!(""), counts.agents as f64),
     },
     OfCounts {
-        metric: Metric {
-            name: "threads",
-            kind: Gauge,
-            labels: &[],
-            help: "Threads.",
-        },
+        metric: Metric::gauge("threads", &[], "Threads."),
         scopes: ALL,
         samples: |counts, _, take| take(format_args!(""), counts.threads as f64),
     },
     OfCounts {
-        metric: Metric {
-            name: "thread_seconds",
-            kind: Counter,
-            labels: &["state"],
-            help: "Time of all threads by state; the states add up to threads times wall time.",
-        },
+        metric: Metric::counter(
+            "thread_seconds",
+            &["state"],
+            "Time of all threads by state; the states add up to threads times wall time.",
+        ),
         scopes: ALL,
         samples: |counts, _, take| {
             for (state, name) in STATES {
@@ -68,12 +54,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "run_queue_waits",
-            kind: Counter,
-            labels: &["after"],
-            help: "Waits for a CPU that ended, after a wakeup or a preemption.",
-        },
+        metric: Metric::counter(
+            "run_queue_waits",
+            &["after"],
+            "Waits for a CPU that ended, after a wakeup or a preemption.",
+        ),
         scopes: AGENTS,
         samples: |counts, _, take| {
             take(format_args!("after=\"wakeup\""), counts.wake_waits as f64);
@@ -84,12 +69,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "long_wait_seconds",
-            kind: Counter,
-            labels: &["cause"],
-            help: "Time in long waits for a CPU, by who had the CPU or took it.",
-        },
+        metric: Metric::counter(
+            "long_wait_seconds",
+            &["cause"],
+            "Time in long waits for a CPU, by who had the CPU or took it.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             if facts.signals.long_wait_ns.is_some() {
@@ -100,12 +84,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "context_switches",
-            kind: Counter,
-            labels: &["kind"],
-            help: "Switches by which a thread gave the CPU up (voluntary) or lost it (involuntary).",
-        },
+        metric: Metric::counter(
+            "context_switches",
+            &["kind"],
+            "Switches by which a thread gave the CPU up (voluntary) or lost it (involuntary).",
+        ),
         scopes: ALL,
         samples: |counts, _, take| {
             take(
@@ -119,12 +102,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "page_faults",
-            kind: Counter,
-            labels: &["kind"],
-            help: "Page faults that found their page in memory (minor) or waited for storage (major).",
-        },
+        metric: Metric::counter(
+            "page_faults",
+            &["kind"],
+            "Page faults that found their page in memory (minor) or waited for storage (major).",
+        ),
         scopes: ALL,
         samples: |counts, _, take| {
             take(format_args!("kind=\"minor\""), counts.minor_faults as f64);
@@ -132,12 +114,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "storage_read_bytes",
-            kind: Counter,
-            labels: &[],
-            help: "Bytes whose reading from storage was submitted.",
-        },
+        metric: Metric::counter(
+            "storage_read_bytes",
+            &[],
+            "Bytes whose reading from storage was submitted.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             if facts.signals.block_io {
@@ -146,12 +127,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "storage_written_bytes",
-            kind: Counter,
-            labels: &[],
-            help: "Bytes that were dirtied, or written to storage directly.",
-        },
+        metric: Metric::counter(
+            "storage_written_bytes",
+            &[],
+            "Bytes that were dirtied, or written to storage directly.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             if facts.signals.block_io {
@@ -160,12 +140,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "oom_kills",
-            kind: Counter,
-            labels: &[],
-            help: "Processes that the kernel ended because memory ran out.",
-        },
+        metric: Metric::counter(
+            "oom_kills",
+            &[],
+            "Processes that the kernel ended because memory ran out.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             if facts.signals.oom_kills {
@@ -174,12 +153,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "memory_bytes",
-            kind: Gauge,
-            labels: &["kind"],
-            help: "Memory of cgroups, when it was last read: anonymous, of files, other, and swapped out.",
-        },
+        metric: Metric::gauge(
+            "memory_bytes",
+            &["kind"],
+            "Memory of cgroups, when it was last read: anonymous, of files, other, and swapped out.",
+        ),
         scopes: ALL,
         samples: |counts, _, take| {
             if let Some(memory) = counts.memory {
@@ -193,13 +171,12 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "pressure_seconds",
-            kind: Counter,
-            labels: &["resource", "kind"],
-            help: "Time in which some or all (full) threads of the agent were held up for want of a \
+        metric: Metric::counter(
+            "pressure_seconds",
+            &["resource", "kind"],
+            "Time in which some or all (full) threads of the agent were held up for want of a \
                    resource.",
-        },
+        ),
         scopes: AGENTS,
         samples: |counts, _, take| {
             if let Some(pressure) = counts.pressure {
@@ -208,12 +185,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "node_cpu_seconds",
-            kind: Counter,
-            labels: &["node"],
-            help: "Time on CPUs of each NUMA node, as far as stretches on a CPU have ended.",
-        },
+        metric: Metric::counter(
+            "node_cpu_seconds",
+            &["node"],
+            "Time on CPUs of each NUMA node, as far as stretches on a CPU have ended.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             if let Some(placement) = &counts.placement {
@@ -225,12 +201,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "migrations",
-            kind: Counter,
-            labels: &["to"],
-            help: "How often a thread was put on another CPU of the same NUMA node, or of another.",
-        },
+        metric: Metric::counter(
+            "migrations",
+            &["to"],
+            "How often a thread was put on another CPU of the same NUMA node, or of another.",
+        ),
         scopes: ALL,
         samples: |counts, _, take| {
             if let Some(placement) = &counts.placement {
@@ -246,12 +221,11 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "node_memory_bytes",
-            kind: Gauge,
-            labels: &["node", "kind"],
-            help: "Memory on each NUMA node when it was last looked at: anonymous, and mapped of files.",
-        },
+        metric: Metric::gauge(
+            "node_memory_bytes",
+            &["node", "kind"],
+            "Memory on each NUMA node when it was last looked at: anonymous, and mapped of files.",
+        ),
         scopes: AGENTS,
         samples: |counts, facts, take| {
             if let Some(memory) = &counts.node_memory {
@@ -270,14 +244,22 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: of_peers("tcp_sent_bytes", "Bytes that were sent and acknowledged."),
+        metric: Metric::counter(
+            "tcp_sent_bytes",
+            &["peer"],
+            "Bytes that were sent and acknowledged.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             each_peer(counts, facts, take, |peer| peer.counts.sent_bytes as f64);
         },
     },
     OfCounts {
-        metric: of_peers("tcp_received_bytes", "Bytes that were received in order."),
+        metric: Metric::counter(
+            "tcp_received_bytes",
+            &["peer"],
+            "Bytes that were received in order.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             each_peer(counts, facts, take, |peer| {
@@ -286,8 +268,9 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: of_peers(
+        metric: Metric::counter(
             "tcp_retransmitted_segments",
+            &["peer"],
             "Segments that were sent again.",
         ),
         scopes: ALL,
@@ -296,19 +279,22 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: of_peers("tcp_dropped_segments", "Segments that a socket dropped."),
+        metric: Metric::counter(
+            "tcp_dropped_segments",
+            &["peer"],
+            "Segments that a socket dropped.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             each_peer(counts, facts, take, |peer| peer.counts.dropped as f64);
         },
     },
     OfCounts {
-        metric: Metric {
-            name: "tcp_connections",
-            kind: Counter,
-            labels: &["peer", "outcome"],
-            help: "Connections that were made, failed, or were accepted.",
-        },
+        metric: Metric::counter(
+            "tcp_connections",
+            &["peer", "outcome"],
+            "Connections that were made, failed, or were accepted.",
+        ),
         scopes: ALL,
         samples: |counts, facts, take| {
             for (&class, peer) in &counts.peers {
@@ -325,15 +311,20 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
     OfCounts {
-        metric: of_peers("tcp_round_trips", "Round trips that were told of."),
+        metric: Metric::counter(
+            "tcp_round_trips",
+            &["peer"],
+            "Round trips that were told of.",
+        ),
         scopes: AGENTS,
         samples: |counts, facts, take| {
             each_peer(counts, facts, take, |peer| peer.round_trips as f64);
         },
     },
     OfCounts {
-        metric: of_peers(
+        metric: Metric::counter(
             "tcp_round_trip_seconds",
+            &["peer"],
             "Sum of the round trips that were told of.",
         ),
         scopes: AGENTS,
@@ -344,15 +335,6 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
         },
     },
 ];
-
-const fn of_peers(name: &'static str, help: &'static str) -> Metric {
-    Metric {
-        name,
-        kind: Counter,
-        labels: &["peer"],
-        help,
-    }
-}
 
 fn each_peer(
     counts: &Counts,
@@ -365,99 +347,3 @@ fn each_peer(
         take(format_args!("peer=\"{name}\""), value(peer));
     }
 }
-
-const fn distribution(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric {
-        name,
-        kind: Histogram,
-        labels,
-        help,
-    }
-}
-
-/// Distributions, by octaves.
-pub(in crate::metrics) const DISTRIBUTIONS: &[OfDistributions] = &[
-    OfDistributions {
-        metric: distribution(
-            "run_queue_wait_seconds",
-            &["after"],
-            "Waits for a CPU that ended, after a wakeup or a preemption; the sum is that of the middles \
-             of finer buckets.",
-        ),
-        samples: |distributions, _, take| {
-            take(
-                format_args!("after=\"wakeup\""),
-                &distributions.wake_wait,
-                None,
-            );
-            take(
-                format_args!("after=\"preemption\""),
-                &distributions.preempt_wait,
-                None,
-            );
-        },
-    },
-    OfDistributions {
-        metric: distribution(
-            "on_cpu_stretch_seconds",
-            &[],
-            "How long a thread had a CPU before it gave it up or lost it; the sum is that of the \
-             middles of finer buckets.",
-        ),
-        samples: |distributions, _, take| take(format_args!(""), &distributions.on_cpu, None),
-    },
-    OfDistributions {
-        metric: distribution(
-            "page_fault_seconds",
-            &["kind"],
-            "How long page faults took, where that is measured; the sum is that of the middles of finer \
-             buckets.",
-        ),
-        samples: |distributions, facts, take| {
-            if facts.signals.fault_latency == hostler_decide::scene::Availability::Measured {
-                take(
-                    format_args!("kind=\"minor\""),
-                    &distributions.minor_fault,
-                    None,
-                );
-                take(
-                    format_args!("kind=\"major\""),
-                    &distributions.major_fault,
-                    None,
-                );
-            }
-        },
-    },
-    OfDistributions {
-        metric: distribution(
-            "tcp_round_trip_seconds",
-            &["peer"],
-            "TCP round trips that were told of.",
-        ),
-        samples: |distributions, facts, take| {
-            for (&class, (durations, sum_us)) in &distributions.round_trip {
-                let name = class_name(class, &facts.named_peers);
-                let sum_s = Some(seconds_of_us(*sum_us));
-                take(format_args!("peer=\"{name}\""), durations, sum_s);
-            }
-        },
-    },
-    OfDistributions {
-        metric: distribution(
-            "tcp_connect_seconds",
-            &["peer"],
-            "How long connections took from their first packet until they stood; the sum is that of the \
-             middles of finer buckets.",
-        ),
-        samples: |distributions, facts, take| {
-            for (&class, durations) in &distributions.connect {
-                let name = class_name(class, &facts.named_peers);
-                take(format_args!("peer=\"{name}\""), durations, None);
-            }
-        },
-    },
-];

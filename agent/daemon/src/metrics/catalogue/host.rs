@@ -3,10 +3,7 @@
 use hostler_decide::{host::HostWindow, pressure::Pressure, signal::LossSignal};
 
 use super::{Of, Take, seconds, seconds_of_us};
-use crate::metrics::text::{
-    Kind::{Counter, Gauge},
-    Metric, escaped,
-};
+use crate::metrics::text::{Metric, escaped};
 
 /// Time lost, by resource and kind.
 pub(super) fn pressure_samples(pressure: &Pressure, take: Take<'_>) {
@@ -25,12 +22,11 @@ pub(super) fn pressure_samples(pressure: &Pressure, take: Take<'_>) {
 /// Of the host alone.
 pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
     Of {
-        metric: Metric {
-            name: "pressure_seconds",
-            kind: Counter,
-            labels: &["resource", "kind"],
-            help: "Time in which some or all (full) threads were held up for want of a resource.",
-        },
+        metric: Metric::counter(
+            "pressure_seconds",
+            &["resource", "kind"],
+            "Time in which some or all (full) threads were held up for want of a resource.",
+        ),
         samples: |host, take| {
             if let Some(pressure) = host.pressure {
                 pressure_samples(&pressure, take);
@@ -38,12 +34,11 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         },
     },
     Of {
-        metric: Metric {
-            name: "pressure_alarms",
-            kind: Counter,
-            labels: &["whom"],
-            help: "How often the kernel told that a tenth of two seconds was lost, by whom it concerned.",
-        },
+        metric: Metric::counter(
+            "pressure_alarms",
+            &["whom"],
+            "How often the kernel told that a tenth of two seconds was lost, by whom it concerned.",
+        ),
         samples: |host, take| {
             for (whom, count) in &host.alarms {
                 take(format_args!("whom=\"{}\"", escaped(whom)), *count as f64);
@@ -51,15 +46,15 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         },
     },
     Of {
-        metric: gauge("memory_total_bytes", &[], "Memory in all."),
+        metric: Metric::gauge("memory_total_bytes", &[], "Memory in all."),
         samples: |host, take| take(format_args!(""), host.pools.total_bytes as f64),
     },
     Of {
-        metric: gauge("memory_free_bytes", &[], "Memory that nobody uses."),
+        metric: Metric::gauge("memory_free_bytes", &[], "Memory that nobody uses."),
         samples: |host, take| take(format_args!(""), host.pools.free_bytes as f64),
     },
     Of {
-        metric: gauge(
+        metric: Metric::gauge(
             "memory_available_bytes",
             &[],
             "Memory that could be had without swapping.",
@@ -67,7 +62,7 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         samples: |host, take| take(format_args!(""), host.pools.available_bytes as f64),
     },
     Of {
-        metric: gauge(
+        metric: Metric::gauge(
             "huge_pages",
             &["node", "page_bytes", "state"],
             "Huge pages in the pool of each node (total), of these free ones, and those beyond the pool.",
@@ -88,7 +83,7 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         },
     },
     Of {
-        metric: gauge(
+        metric: Metric::gauge(
             "zram_bytes",
             &["device", "kind"],
             "What a zram device stores, what that is compressed, and the memory that it takes in all.",
@@ -110,7 +105,7 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         },
     },
     Of {
-        metric: gauge(
+        metric: Metric::gauge(
             "zswap_bytes",
             &["kind"],
             "What zswap stores before compression, and the memory that it takes.",
@@ -125,7 +120,7 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         },
     },
     Of {
-        metric: gauge(
+        metric: Metric::gauge(
             "dying_cgroups",
             &[],
             "Cgroups that were removed and still hold memory.",
@@ -133,12 +128,11 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
         samples: |host, take| take(format_args!(""), host.pools.dying_cgroups as f64),
     },
     Of {
-        metric: Metric {
-            name: "reclaim_pages",
-            kind: Counter,
-            labels: &["what"],
-            help: "Pages that memory was too small for: taken away, and fetched again.",
-        },
+        metric: Metric::counter(
+            "reclaim_pages",
+            &["what"],
+            "Pages that memory was too small for: taken away, and fetched again.",
+        ),
         samples: |host, take| {
             let pages = &host.reclaim;
             for (what, count) in [
@@ -156,24 +150,14 @@ pub(in crate::metrics) const HOST: &[Of<HostWindow>] = &[
     },
 ];
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
-    Metric {
-        name,
-        kind: Gauge,
-        labels,
-        help,
-    }
-}
-
 /// What could not be measured or attributed.
 pub(in crate::metrics) const LOSSES: &[Of<LossSignal>] = &[
     Of {
-        metric: Metric {
-            name: "losses",
-            kind: Counter,
-            labels: &["what"],
-            help: "What could not be measured or attributed; all is exact where these do not grow.",
-        },
+        metric: Metric::counter(
+            "losses",
+            &["what"],
+            "What could not be measured or attributed; all is exact where these do not grow.",
+        ),
         samples: |losses, take| {
             for (what, count) in [
                 ("threads_without_record", losses.threads_without_record),
@@ -191,12 +175,11 @@ pub(in crate::metrics) const LOSSES: &[Of<LossSignal>] = &[
         },
     },
     Of {
-        metric: Metric {
-            name: "provisional_cpu_seconds",
-            kind: Counter,
-            labels: &[],
-            help: "Time on CPUs charged to the parent's agent until a new process was looked at.",
-        },
+        metric: Metric::counter(
+            "provisional_cpu_seconds",
+            &[],
+            "Time on CPUs charged to the parent's agent until a new process was looked at.",
+        ),
         samples: |losses, take| take(format_args!(""), seconds(losses.provisional_ns)),
     },
 ];
