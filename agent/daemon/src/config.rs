@@ -3,6 +3,7 @@
 //! A file is taken or refused as a whole. Whatever is unknown in it is refused, too: a key that is
 //! misspelt would else be a wish that nobody hears.
 
+mod access;
 mod difference;
 mod document;
 mod raw;
@@ -27,8 +28,9 @@ use crate::metrics::Policy;
 
 pub(crate) use self::difference::difference;
 pub use self::{
+    access::Access,
     document::document,
-    raw::{LogFormat, RawConfig, RawLog, RawMetrics, RawSignals},
+    raw::{LogFormat, RawConfig, RawLog, RawMetrics, RawSignals, RawTls},
     span::Span,
 };
 
@@ -101,6 +103,8 @@ pub struct MetricsConfig {
     pub listen: SocketAddr,
     /// Agents that always have series of their own.
     pub pinned: Vec<AgentPattern>,
+    /// Who may ask.
+    pub access: Access,
 }
 
 impl Config {
@@ -245,7 +249,12 @@ fn metrics(raw: &RawMetrics) -> Result<Option<MetricsConfig>, (String, String)> 
         );
         refused("listen", message)
     })?;
-    Ok(Some(MetricsConfig { listen, pinned }))
+    let access = Access::read(raw).map_err(|(key, message)| refused(key, message))?;
+    Ok(Some(MetricsConfig {
+        listen,
+        pinned,
+        access,
+    }))
 }
 
 #[cfg(test)]
@@ -311,6 +320,16 @@ mod tests {
                 "[metrics]\nlinger = '0s'",
                 "metrics.linger",
                 "from 1s to 1day",
+            ),
+            (
+                "[metrics]\ntoken_file = '/no/such'",
+                "metrics.token_file",
+                "/no/such",
+            ),
+            (
+                "metrics.tls = { certificate = '/no/such', key = '/no' }",
+                "metrics.tls",
+                "/no/such",
             ),
             ("[metrics]\npinned = ['[a']", "metrics.pinned", "'*mcp*'"),
             ("[peers]\nlan = ['10.0.0.1']", "peers.lan", "gives itself"),

@@ -7,7 +7,7 @@ use documented::DocumentedFields as _;
 use hostler_decide::identity::{RawMatch, RawRule};
 use toml::{Table, Value};
 
-use super::raw::{RawConfig, RawLog, RawMetrics, RawSignals};
+use super::raw::{RawConfig, RawLog, RawMetrics, RawSignals, RawTls};
 
 const HEAD: &str = "\
 # Hostler's configuration, with its defaults: what is behind a `#` without a space after it is what
@@ -32,7 +32,11 @@ pub fn document() -> String {
     for (name, value) in tables {
         text.push('\n');
         comment(&mut text, doc("", name));
-        let is_example = default.get(name) != Some(value);
+        let is_example = match default.get(name) {
+            Some(Value::Table(table)) => table.is_empty(),
+            Some(Value::Array(items)) => items.is_empty(),
+            _ => true,
+        };
         if is_example {
             text.push_str("# There is none by default; for example:\n");
         }
@@ -101,7 +105,7 @@ fn inline(value: &Value) -> String {
 
 /// Whether the keys of a table have docs of their own.
 fn is_documented(path: &str) -> bool {
-    path == "rule.match"
+    ["rule.match", "metrics.tls"].contains(&path)
 }
 
 /// What a key means; nothing for keys that the user makes up.
@@ -111,6 +115,7 @@ fn doc(path: &str, key: &str) -> &'static str {
         "log" => RawLog::get_field_docs(key),
         "signals" => RawSignals::get_field_docs(key),
         "metrics" => RawMetrics::get_field_docs(key),
+        "metrics.tls" => RawTls::get_field_docs(key),
         "rule" if key == "match" => RawRule::get_field_docs("matchers"),
         "rule" => RawRule::get_field_docs(key),
         "rule.match" => RawMatch::get_field_docs(key),

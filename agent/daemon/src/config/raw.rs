@@ -1,7 +1,7 @@
 //! The configuration as it is written. The comments of its fields are those of the file that
 //! `hostler config default` prints, and its defaults are the values there.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use documented::DocumentedFields;
 use hostler_decide::identity::{RawMatch, RawRule};
@@ -78,7 +78,7 @@ pub struct RawSignals {
 #[serde(default, deny_unknown_fields)]
 pub struct RawMetrics {
     /// The address and port to listen at; "" for no metrics. Whoever reaches it can read the names of
-    /// all agents: beyond loopback, let a firewall decide who does.
+    /// all agents, unless a token or certificates are asked for.
     pub listen: String,
     /// How many agents have series of their own, by each of these: CPU time, waits for a CPU, major
     /// faults, TCP round trips, memory, pressure. All others are in the series of their groups only.
@@ -92,6 +92,26 @@ pub struct RawMetrics {
     pub groups: usize,
     /// Series that a scrape holds at the most; what is left out is counted.
     pub series: usize,
+    /// A file with the token that whoever asks for metrics must have, as `Authorization: Bearer`; none
+    /// by default. `/healthz` and `/readyz` are open to all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// TLS; none by default. Files are read when the configuration is, also at SIGHUP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RawTls>,
+}
+
+/// TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(deny_unknown_fields)]
+pub struct RawTls {
+    /// The certificate, and what lies between it and its root, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// Roots of the certificates that clients must have, in PEM; without it, none is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<PathBuf>,
 }
 
 impl Default for RawConfig {
@@ -139,6 +159,8 @@ impl Default for RawMetrics {
             linger: Span(Duration::from_mins(15)),
             groups: 64,
             series: 20_000,
+            token_file: None,
+            tls: None,
         }
     }
 }
@@ -162,6 +184,15 @@ impl RawConfig {
                 },
                 ..RawRule::default()
             }],
+            metrics: RawMetrics {
+                token_file: Some("/etc/hostler/token".into()),
+                tls: Some(RawTls {
+                    certificate: "/etc/hostler/tls.crt".into(),
+                    key: "/etc/hostler/tls.key".into(),
+                    clients: Some("/etc/hostler/clients.crt".into()),
+                }),
+                ..RawMetrics::default()
+            },
             ..Self::default()
         }
     }

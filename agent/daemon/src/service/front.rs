@@ -95,6 +95,13 @@ impl Front {
 
     /// Serves as this configuration wants it; where that can't be, it stays as it was.
     pub(super) fn configure(&mut self, config: &Config) -> Result<(), ServiceError> {
+        if let Some(metrics) = &config.metrics
+            && !metrics.listen.ip().is_loopback()
+            && !metrics.access.is_restricted()
+        {
+            let address = metrics.listen;
+            tracing::warn!(%address, "whoever reaches this address can read the names of all agents");
+        }
         let wanted = config.metrics.as_ref().map(|metrics| metrics.listen);
         let now = self.listening.as_ref().map(|listening| listening.address);
         if wanted != now {

@@ -16,8 +16,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{
-        ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName,
-        VARY,
+        ACCEPT, ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING,
+        CONTENT_TYPE, HeaderName, HeaderValue, VARY, WWW_AUTHENTICATE,
     },
 };
 
@@ -51,12 +51,21 @@ async fn answer(
         return Ok(text(StatusCode::URI_TOO_LONG, "the path is too long\n"));
     }
     Ok(match path {
+        "/metrics" if !is_admitted(&state, &request) => {
+            let refused = text(StatusCode::UNAUTHORIZED, "a bearer token is asked for\n");
+            with(refused, WWW_AUTHENTICATE, "Bearer")
+        }
         "/metrics" => metrics(state, &request).await,
         "/healthz" => judged(state.healthy()),
         "/readyz" => judged(state.ready()),
         "/" => text(StatusCode::OK, INDEX),
         _ => text(StatusCode::NOT_FOUND, "not here; / says what is\n"),
     })
+}
+
+fn is_admitted(state: &State, request: &Request<Incoming>) -> bool {
+    let given = request.headers().get(AUTHORIZATION);
+    state.access().admits(given.map(HeaderValue::as_bytes))
 }
 
 async fn metrics(state: Arc<State>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -97,7 +106,7 @@ fn with(
     name: HeaderName,
     value: &'static str,
 ) -> Response<Full<Bytes>> {
-    let value = hyper::header::HeaderValue::from_static(value);
+    let value = HeaderValue::from_static(value);
     response.headers_mut().insert(name, value);
     response
 }

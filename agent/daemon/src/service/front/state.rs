@@ -24,7 +24,7 @@ use super::{
     http::{Encoding, Refusals},
 };
 use crate::{
-    config::Config,
+    config::{Access, Config},
     metrics::{Format, Policy, Totals},
 };
 
@@ -36,6 +36,7 @@ const SILENT_TICKS: u32 = 10;
 pub(super) struct State {
     kept: Mutex<Kept>,
     refusals: Arc<Refusals>,
+    access: Mutex<Access>,
     began: Instant,
     /// When the last tick came, in ms after `began`; 0 before the first.
     last_tick_ms: AtomicU64,
@@ -62,6 +63,7 @@ impl State {
                 written: BTreeMap::new(),
             }),
             refusals: Arc::default(),
+            access: Mutex::default(),
             began: Instant::now(),
             last_tick_ms: AtomicU64::new(0),
             tick_ms: AtomicU64::new(0),
@@ -79,8 +81,18 @@ impl State {
         Arc::clone(&self.refusals)
     }
 
+    /// What whoever asks must have.
+    pub(super) fn access(&self) -> Access {
+        let access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        access.clone()
+    }
+
     /// Serves as this configuration wants it.
     pub(super) fn configure(&self, config: &Config) {
+        if let Some(metrics) = &config.metrics {
+            let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+            *access = metrics.access.clone();
+        }
         let tick_ms = u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX);
         self.tick_ms.store(tick_ms, Relaxed);
         let mut kept = self.kept();

@@ -19,6 +19,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -102,7 +103,15 @@ async fn hold(
     refusals: Arc<Refusals>,
     stop: CancellationToken,
 ) {
-    if let Err(reason) = converse(stream, state, stop).await {
+    let ended = match state.access().tls() {
+        None => converse(stream, state, stop).await,
+        Some(tls) => match timeout(HEAD_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => converse(stream, state, stop).await,
+            Ok(Err(error)) => Err(format!("TLS: {error}")),
+            Err(_) => Err("TLS was not begun in time".to_owned()),
+        },
+    };
+    if let Err(reason) = ended {
         refusals.cut_off.fetch_add(1, Relaxed);
         tracing::debug!(%from, reason, "a connection was cut off");
     }
@@ -110,7 +119,7 @@ async fn hold(
 
 /// Answers what is asked on one connection. `Err` if it was cut off.
 async fn converse(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite,
     state: Arc<State>,
     stop: CancellationToken,
 ) -> Result<(), String> {
@@ -144,11 +153,14 @@ async fn converse(
     }
 }
 
-type Connection<S> = http1::Connection<TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>, S>;
+type Connection<T, S> = http1::Connection<TokioIo<Pin<Box<TimeoutStream<T>>>>, S>;
 
 /// Lets a connection end with the answer under way.
-async fn finish<S>(mut connection: Pin<&mut Connection<S>>) -> Result<hyper::Result<()>, String>
+async fn finish<T, S>(
+    mut connection: Pin<&mut Connection<T, S>>,
+) -> Result<hyper::Result<()>, String>
 where
+    T: AsyncRead + AsyncWrite,
     S: HttpService<Incoming, ResBody = Full<Bytes>>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
