@@ -66,7 +66,9 @@ impl fmt::Debug for Access {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Access");
         shown.field("has_token", &self.token.is_some());
-        shown.field("has_tls", &self.tls.is_some()).finish()
+        shown.field("has_tls", &self.tls.is_some());
+        shown.field("has_client_certificates", &self.has_client_certificates);
+        shown.finish_non_exhaustive()
     }
 }
 
