@@ -142,6 +142,7 @@ impl Config {
             let key = key.to_owned();
             move |message: String| (key, message)
         };
+        check_level(&raw.log.level).map_err(refused("log.level"))?;
         let tick = within(raw.tick, SHORTEST_TICK..=LONGEST_TICK).map_err(refused("tick"))?;
         let long_wait = within(
             raw.signals.long_wait,
@@ -201,6 +202,19 @@ fn read_text(path: &Path) -> io::Result<String> {
         return Err(io::Error::other(message));
     }
     Ok(text)
+}
+
+/// Whether it is a list of levels, each for all or for one part of Hostler.
+fn check_level(text: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in text.split(',') {
+        let (_, level) = part.split_once('=').unwrap_or(("", part));
+        if !LEVELS.contains(&level.trim()) {
+            let levels = LEVELS.join(", ");
+            return Err(format!("`{}` is none of {levels}", level.trim()));
+        }
+    }
+    Ok(())
 }
 
 fn within(span: Span, range: RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -304,6 +318,8 @@ mod tests {
     fn what_makes_no_sense_is_refused_with_its_key_and_what_would() {
         for (text, key, remedy) in [
             ("tick = '5ms'", "tick", "from 100ms to 4s"),
+            ("log.level = 'loud'", "log.level", "none of off, error"),
+            ("log.level = 'info,a=loud'", "log.level", "`loud`"),
             ("tick = '5'", "tick", "for example 500ms"),
             (
                 "[signals]\nlong_wait = '1h'",

@@ -34,7 +34,7 @@ pub struct RawConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawLog {
-    /// How much is said: error, warn, info, debug, trace, or filters such as
+    /// How much is said: off, error, warn, info, debug, trace, or filters such as
     /// `info,hostler_observe=debug`. The variable `HOSTLER_LOG` goes before it.
     pub level: String,
     /// How it is written: text, or json with one object on each line. Counts from the next start on.
