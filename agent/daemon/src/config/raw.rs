@@ -88,7 +88,8 @@ pub struct RawMetrics {
     /// For how long an agent keeps its series after it was last among those, or was last seen; from 1s
     /// to 1day.
     pub linger: Span,
-    /// Groups that have series of their own; further ones are added up as `[other groups]`.
+    /// Groups that have series of their own; further ones, and those whose agents have all been gone
+    /// for `linger`, are added up as `[other groups]`.
     pub groups: usize,
     /// Series that a scrape holds at the most; what is left out is counted.
     pub series: usize,

@@ -109,6 +109,40 @@ impl Counts {
         }
     }
 
+    /// Adds the counters of another, which is no more.
+    pub(super) fn merge(&mut self, gone: &Self) {
+        for (sum, more) in self.sums_ns.iter_mut().zip(gone.state_ns) {
+            *sum = sum.wrapping_add(more.cast_signed());
+        }
+        for (sum, more) in self.state_ns.iter_mut().zip(gone.state_ns) {
+            *sum = sum.wrapping_add(more);
+        }
+        for (sum, more) in self.cause_ns.iter_mut().zip(gone.cause_ns) {
+            *sum = sum.wrapping_add(more);
+        }
+        for (sum, more) in [
+            (&mut self.voluntary_switches, gone.voluntary_switches),
+            (&mut self.involuntary_switches, gone.involuntary_switches),
+            (&mut self.wake_waits, gone.wake_waits),
+            (&mut self.preempt_waits, gone.preempt_waits),
+            (&mut self.minor_faults, gone.minor_faults),
+            (&mut self.major_faults, gone.major_faults),
+            (&mut self.read_bytes, gone.read_bytes),
+            (&mut self.written_bytes, gone.written_bytes),
+            (&mut self.oom_kills, gone.oom_kills),
+        ] {
+            *sum = sum.wrapping_add(more);
+        }
+        if let Some(more) = gone.placement.as_deref() {
+            self.placement.get_or_insert_default().add(more);
+        }
+        for (&class, more) in &gone.peers {
+            let totals = self.peers.entry(class).or_default();
+            totals.counts = totals.counts + more.counts;
+            totals.round_trips = totals.round_trips.wrapping_add(more.round_trips);
+        }
+    }
+
     /// Takes the amounts that are added up of those who are there.
     pub(super) fn set_amounts(&mut self, there: &Amounts) {
         self.agents = there.agents;
@@ -171,5 +205,25 @@ impl Distributions {
         durations.add(&window.round_trip);
         *sum_us = sum_us.wrapping_add(window.counts.rtt_us);
         self.connect.entry(class).or_default().add(&window.connect);
+    }
+    /// Adds the distributions of another, which is no more.
+    pub(super) fn merge(&mut self, gone: &Self) {
+        for (sum, more) in [
+            (&mut self.wake_wait, &gone.wake_wait),
+            (&mut self.preempt_wait, &gone.preempt_wait),
+            (&mut self.on_cpu, &gone.on_cpu),
+            (&mut self.minor_fault, &gone.minor_fault),
+            (&mut self.major_fault, &gone.major_fault),
+        ] {
+            sum.add(more);
+        }
+        for (&class, (more, more_us)) in &gone.round_trip {
+            let (durations, sum_us) = self.round_trip.entry(class).or_default();
+            durations.add(more);
+            *sum_us = sum_us.wrapping_add(*more_us);
+        }
+        for (&class, more) in &gone.connect {
+            self.connect.entry(class).or_default().add(more);
+        }
     }
 }

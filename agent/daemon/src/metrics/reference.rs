@@ -17,7 +17,8 @@ can't be had on a host, or was not asked for, is not there.
 
 `group` is a group of agents, `agent` one agent: `hostler_group_…` holds the sums over all agents of a
 group, also of those that have gone, `hostler_host_…` those over all groups, and `hostler_agent_…` the
-agents that the policy chooses. Histograms have buckets at powers of two from 1,024 ns to 69 s.
+agents that the policy chooses. A group whose agents have all been gone for `metrics.linger` is added to
+`[other groups]`. Histograms have buckets at powers of two from 1,024 ns to 69 s.
 ";
 
 /// The page, in Markdown.

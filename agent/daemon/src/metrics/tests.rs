@@ -194,17 +194,24 @@ fn who_comes_back_under_its_name_goes_on_and_two_of_one_name_are_one() {
 #[test]
 fn who_has_gone_keeps_its_series_for_a_while_and_stays_in_its_groups_sums() {
     let mut totals = Totals::new(&HostFacts::default(), policy());
-    totals.add(&window(1, vec![(agent(70, "g", "a"), row(SECOND_NS))]));
+    let stays = || (agent(60, "g", "stays"), row(0));
+    totals.add(&window(
+        1,
+        vec![stays(), (agent(70, "g", "a"), row(SECOND_NS))],
+    ));
     let own = "hostler_agent_thread_seconds_total{agent=\"a\",group=\"g\",state=\"on_cpu\"}";
     let groups = "hostler_group_thread_seconds_total{group=\"g\",state=\"on_cpu\"}";
-    totals.add(&window(61, Vec::new()));
+    totals.add(&window(61, vec![stays()]));
     assert_eq!(written(&mut totals)[own], 1.0);
-    totals.add(&window(62, Vec::new()));
+    totals.add(&window(62, vec![stays()]));
     let all = written(&mut totals);
     assert!(!all.contains_key(own));
     assert_eq!(all[groups], 1.0);
     // Its slot is another's now.
-    totals.add(&window(63, vec![(agent(70, "h", "b"), row(SECOND_NS))]));
+    totals.add(&window(
+        63,
+        vec![stays(), (agent(70, "h", "b"), row(SECOND_NS))],
+    ));
     let all = written(&mut totals);
     assert_eq!(all["hostler_agent_threads{agent=\"b\",group=\"h\"}"], 1.0);
     assert_eq!(all[groups], 1.0);
@@ -262,6 +269,38 @@ fn groups_beyond_the_limit_are_added_up() {
     assert_eq!(all["hostler_group_agents{group=\"g1\"}"], 1.0);
     assert_eq!(all["hostler_group_agents{group=\"[other groups]\"}"], 3.0);
     assert_eq!(all["hostler_host_agents"], 5.0);
+}
+
+#[test]
+fn a_group_whose_agents_are_forgotten_makes_room_and_its_counts_stay_among_the_others() {
+    let mut totals = Totals::new(
+        &HostFacts::default(),
+        Policy {
+            groups: 1,
+            ..policy()
+        },
+    );
+    totals.add(&window(1, vec![(agent(70, "old", "a"), row(SECOND_NS))]));
+    totals.add(&window(62, vec![(agent(71, "new", "a"), row(SECOND_NS))]));
+    let on_cpu = |all: &BTreeMap<String, f64>, group: &str| {
+        let series =
+            format!("hostler_group_thread_seconds_total{{group=\"{group}\",state=\"on_cpu\"}}");
+        all.get(&series).copied()
+    };
+    let all = written(&mut totals);
+    assert_eq!(on_cpu(&all, "old"), None);
+    // There was no room for it when it came.
+    assert_eq!(on_cpu(&all, "[other groups]"), Some(2.0));
+    totals.add(&window(
+        63,
+        vec![(agent(72, "newest", "a"), row(SECOND_NS))],
+    ));
+    let all = written(&mut totals);
+    assert_eq!(on_cpu(&all, "newest"), Some(1.0));
+    assert_eq!(
+        all["hostler_host_thread_seconds_total{state=\"on_cpu\"}"],
+        3.0
+    );
 }
 
 #[test]
@@ -362,12 +401,14 @@ proptest! {
     #[test]
     fn counters_of_groups_never_go_backwards_and_add_up_to_those_of_the_host(seed: u64) {
         let mut chance = fastrand::Rng::with_seed(seed);
-        let mut totals = Totals::new(&facts(), Policy { groups: 3, ..policy() });
+        let linger = Duration::from_secs(2);
+        let mut totals = Totals::new(&facts(), Policy { groups: 3, linger, ..policy() });
         let mut before = BTreeMap::new();
         for second in 1..12 {
             totals.add(&by_chance(&mut chance, second));
             let now = written(&mut totals);
-            for (series, value) in now.iter().filter(|(series, _)| series.contains("_total")) {
+            let of_groups = |series: &str| series.contains("_total") && !series.contains("_agent_");
+            for (series, value) in now.iter().filter(|(series, _)| of_groups(series)) {
                 let was = before.get(series).copied().unwrap_or(0.0);
                 prop_assert!(*value >= was, "{series}: {was}, {value}");
             }

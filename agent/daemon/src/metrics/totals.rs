@@ -8,7 +8,10 @@
 mod agents;
 mod writing;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use hostler_common::{peer::class, slot::SlotLease};
 use hostler_decide::{
@@ -52,8 +55,9 @@ pub(super) struct Whole {
 }
 
 #[derive(Default)]
-pub(super) struct Groups {
-    pub(super) totals: Vec<(Arc<str>, Whole)>,
+struct Groups {
+    /// Empty where a group has retired.
+    totals: Vec<Option<(Arc<str>, Whole)>>,
     numbers: HashMap<Arc<str>, usize>,
 }
 
@@ -95,7 +99,9 @@ impl Totals {
         self.losses.add(&window.losses);
         self.set_amounts();
         self.agents.rank(window.length_ns(), &self.policy);
-        self.agents.expire(&self.policy);
+        if self.agents.expire(&self.policy) {
+            self.groups.retire_all_but(&self.agents.groups());
+        }
     }
 
     fn add_agent(&mut self, agent: &Arc<Agent>, row: &RunQueueWindow) {
@@ -107,7 +113,7 @@ impl Totals {
             Some(number) => self.agents.add(number, row),
             None => self.groups.number(&shortened(&agent.group), most),
         };
-        for whole in [&mut self.groups.totals[group].1, &mut self.whole] {
+        for whole in [self.groups.whole(group), &mut self.whole] {
             whole.counts.add(row);
             whole.distributions.add(row);
         }
@@ -123,7 +129,7 @@ impl Totals {
                 }
                 None => self.groups.number(OTHER_GROUPS, 0),
             };
-            for whole in [&mut self.groups.totals[group].1, &mut self.whole] {
+            for whole in [self.groups.whole(group), &mut self.whole] {
                 whole.counts.add_peer(class, peer);
                 whole.distributions.add_peer(class, peer);
             }
@@ -149,7 +155,7 @@ impl Totals {
                 }
                 None => self.groups.number(OTHER_GROUPS, 0),
             };
-            for whole in [&mut self.groups.totals[group].1, &mut self.whole] {
+            for whole in [self.groups.whole(group), &mut self.whole] {
                 whole.counts.add_cause(class, pair.wait_ns);
             }
         }
@@ -163,8 +169,10 @@ impl Totals {
             groups[agent.group].add(&agent.counts);
             host.add(&agent.counts);
         }
-        for ((_, whole), there) in self.groups.totals.iter_mut().zip(&groups) {
-            whole.counts.set_amounts(there);
+        for (group, there) in self.groups.totals.iter_mut().zip(&groups) {
+            if let Some((_, whole)) = group {
+                whole.counts.set_amounts(there);
+            }
         }
         self.whole.counts.set_amounts(&host);
     }
@@ -176,18 +184,41 @@ impl Groups {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
-        let own = self
-            .totals
-            .iter()
-            .filter(|(name, _)| **name != *OTHER_GROUPS);
-        if name != OTHER_GROUPS && own.count() >= most {
+        let has_others = self.numbers.contains_key(OTHER_GROUPS);
+        if name != OTHER_GROUPS && self.numbers.len() - usize::from(has_others) >= most {
             return self.number(OTHER_GROUPS, most);
         }
         let name: Arc<str> = name.into();
-        let number = self.totals.len();
-        self.totals.push((Arc::clone(&name), Whole::default()));
+        let free = self.totals.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.totals.push(None);
+            self.totals.len() - 1
+        });
+        self.totals[number] = Some((Arc::clone(&name), Whole::default()));
         self.numbers.insert(name, number);
         number
+    }
+
+    fn whole(&mut self, number: usize) -> &mut Whole {
+        let group = self.totals[number].as_mut();
+        &mut group.expect("numbers are of groups that are there").1
+    }
+
+    /// Groups whose agents have all been forgotten make room for others; what they counted is among the
+    /// others'.
+    fn retire_all_but(&mut self, needed: &BTreeSet<usize>) {
+        for number in 0..self.totals.len() {
+            let is_needed = |group: &mut (Arc<str>, Whole)| {
+                &*group.0 == OTHER_GROUPS || needed.contains(&number)
+            };
+            if let Some((name, gone)) = self.totals[number].take_if(|group| !is_needed(group)) {
+                self.numbers.remove(&name);
+                let others = self.number(OTHER_GROUPS, 0);
+                let others = self.whole(others);
+                others.counts.merge(&gone.counts);
+                others.distributions.merge(&gone.distributions);
+            }
+        }
     }
 }
 

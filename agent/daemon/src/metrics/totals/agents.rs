@@ -1,7 +1,7 @@
 //! Agents and their counters: found by lease at each tick, known by group and name.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -157,8 +157,8 @@ impl Agents {
         }
     }
 
-    /// Forgets who has not been seen for long.
-    pub(super) fn expire(&mut self, policy: &Policy) {
+    /// Forgets who has not been seen for long; whether there was anybody.
+    pub(super) fn expire(&mut self, policy: &Policy) -> bool {
         let linger_ns = nanoseconds(policy);
         let mut any_gone = false;
         for (number, known) in self.known.iter_mut().enumerate() {
@@ -182,6 +182,16 @@ impl Agents {
                 })
             });
         }
+        any_gone
+    }
+
+    /// The numbers of groups that have agents, also such that have gone lately.
+    pub(super) fn groups(&self) -> BTreeSet<usize> {
+        self.known
+            .iter()
+            .flatten()
+            .map(|known| known.group)
+            .collect()
     }
 
     /// Others are pinned from now on.

@@ -83,7 +83,7 @@ impl Totals {
     }
 
     fn group_rows(&self) -> Vec<Row<'_>> {
-        let groups = self.groups.totals.iter();
+        let groups = self.groups.totals.iter().flatten();
         groups
             .map(|(name, whole)| Row {
                 labels: format!("group=\"{}\"", escaped(name)),
