@@ -92,11 +92,22 @@ impl Daemon {
         let address = free_address();
         fs::write(&file, configuration(address, more)).expect("there is room");
         let words = ["run", "--config", file.to_str().expect("text")];
-        Self {
+        let daemon = Self {
             running: start_hostler_with(&words, variables),
             address,
             file,
             _folder: folder,
+        };
+        daemon.wait_until_it_is_ready();
+        daemon
+    }
+
+    /// The side that serves hears a little later that measuring has begun.
+    fn wait_until_it_is_ready(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        while get(self.address, "/readyz").status != 200 {
+            assert!(Instant::now() < give_up, "it measures and is not ready");
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -120,7 +131,7 @@ impl Daemon {
     }
 
     fn ticks(&self) -> f64 {
-        self.value("hostler_ticks_total ").expect("it ticks")
+        self.wait_for("hostler_ticks_total ", |_| true)
     }
 
     /// Has it read its configuration again.
