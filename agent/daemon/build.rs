@@ -1,8 +1,13 @@
-//! Turns the schema of recordings into types.
+//! Turns the schemas of recordings and of the control API into types.
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/recording.proto"], ["proto"])?;
-    prost_build::Config::new().compile_fds(descriptors)?;
+    let recording = protox::compile(["proto/recording.proto"], ["proto"])?;
+    prost_build::Config::new().compile_fds(recording)?;
+    let control = protox::compile(["proto/control.proto"], ["proto"])?;
+    tonic_prost_build::configure()
+        // Readings are those of recordings.
+        .extern_path(".hostler.recording.v1", "crate::recording::schema")
+        .compile_fds(control)?;
     Ok(())
 }

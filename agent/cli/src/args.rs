@@ -26,8 +26,8 @@ use placement::{TOPOLOGY_HELP, WAKES_HELP};
 pub(crate) use placement::{TopologyArgs, WakesArgs};
 use record::{RECORD_HELP, REPLAY_HELP};
 pub(crate) use record::{RecordArgs, ReplayArgs};
-use run::RUN_HELP;
-pub(crate) use run::{ConfigCommand, RunArgs};
+pub(crate) use run::{ConfigCommand, RunArgs, StatusArgs};
+use run::{RUN_HELP, STATUS_EXAMPLES};
 pub(crate) use source::SourceArgs;
 
 const EXAMPLES: &str = "\
@@ -40,6 +40,7 @@ Examples:
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
   hostler run                        the daemon, with metrics for Prometheus
+  hostler status                     how the daemon does
 
 Exit status:
   0  all went well
@@ -112,7 +113,10 @@ pub(crate) enum Command {
     /// Measure this host for as long as it runs, and serve metrics
     #[command(long_about = RUN_HELP)]
     Run(RunArgs),
-    /// Check, show or print a configuration of the daemon
+    /// Say how the daemon of this host does
+    #[command(after_long_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Check, show or print a configuration of the daemon, or make it read its own again
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Say what Hostler can measure on this host, from which sources, and at what cost
@@ -240,6 +244,7 @@ impl Command {
             Self::Replay(replay) => replay.contradiction(),
             Self::Run(_)
             | Self::Config(_)
+            | Self::Status(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => None,
@@ -268,6 +273,7 @@ impl Command {
             Self::Record(_)
             | Self::Run(_)
             | Self::Config(_)
+            | Self::Status(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

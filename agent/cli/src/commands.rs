@@ -17,6 +17,7 @@ mod rules;
 mod run;
 mod runq;
 mod source;
+mod status;
 mod topology;
 mod waits;
 mod wakes;
@@ -60,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Replay(args)) => replay::run(args, global, stdout),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Run(args)) => run::run(args, global),
-        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Config(command)) => config::run(command, global),
+        Some(Command::Status(args)) => status::run(args, global, stdout),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {
             let script = generated::completions(*shell);
@@ -113,14 +115,15 @@ impl Trace<'_> {
     /// apart by an empty line.
     fn run(self, render: impl Fn(&Window, &Scene, bool) -> String) -> Result<(), Failure> {
         let args = self.args;
+        let schedule = args.times.schedule();
         let source = Source::open(
             &args.source,
             &args.agents,
             self.need,
+            schedule,
             self.global,
             self.options,
         )?;
-        let schedule = args.times.schedule();
         announce(self.what, &source, schedule, self.stdout);
         let mut is_first = true;
         let report = |window: &Window, scene: &Scene| {

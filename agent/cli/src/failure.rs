@@ -1,9 +1,12 @@
 //! How a command fails: a sentence, a hint, and an exit status.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use hostler_daemon::{
-    ReplayError, ServiceError, WatchError, config::ConfigError, recording::RecordingError,
+    ReplayError, ServiceError, WatchError,
+    config::ConfigError,
+    control::{ControlError, WatchedError},
+    recording::RecordingError,
 };
 use hostler_observe::ObserveError;
 
@@ -30,6 +33,15 @@ pub(crate) enum Failure {
     /// The daemon could not start, or ended.
     #[error(transparent)]
     Service(ServiceError),
+    /// The daemon could not be asked.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// No daemon runs.
+    #[error("no daemon listens at {}", .socket.display())]
+    NoDaemon {
+        /// Where one was looked for.
+        socket: PathBuf,
+    },
     /// A recording does not hold what is to be reported.
     #[error("{recording} does not hold {what}")]
     NotRecorded {
@@ -70,6 +82,11 @@ impl Failure {
                 (Some(hint.to_owned()), 2)
             }
             Self::Service(error) => (error.hint().map(str::to_owned), 1),
+            Self::Control(error) => (error.hint().map(str::to_owned), 1),
+            Self::NoDaemon { .. } => {
+                let hint = "`hostler run` starts one; `--socket` says where another one listens.";
+                (Some(hint.to_owned()), 1)
+            }
             Self::NotRecorded { option, .. } => (
                 Some(format!("`hostler record FILE{option}` records that.")),
                 1,
@@ -116,6 +133,15 @@ impl From<WatchError<Failure>> for Failure {
                 source,
             },
             WatchError::Follower(failure) => failure,
+        }
+    }
+}
+
+impl From<WatchedError<Failure>> for Failure {
+    fn from(error: WatchedError<Failure>) -> Self {
+        match error {
+            WatchedError::Control(error) => Self::Control(error),
+            WatchedError::Follower(failure) => failure,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
+mod status;
+
 use std::collections::BTreeMap;
 
 use hostler_common::slot::SlotLease;
@@ -20,6 +22,8 @@ use hostler_decide::window::{LedgerWindow, RunQueueWindow};
 use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
+
+pub(crate) use status::StatusReport;
 
 /// Waits for a CPU during a window, by agent, group, CPU or NUMA node.
 #[derive(Clone, Debug)]

@@ -23,6 +23,10 @@ use hostler_decide::{
     identity::{RawRules, Rules},
 };
 use hostler_observe::{MOST_NAMED_PEERS, NamedPeer};
+use nix::{
+    sys::socket::UnixAddr,
+    unistd::{Gid, Group},
+};
 
 use crate::metrics::Policy;
 
@@ -30,7 +34,7 @@ pub(crate) use self::difference::difference;
 pub use self::{
     access::Access,
     document::document,
-    raw::{LogFormat, RawConfig, RawLog, RawMetrics, RawSignals, RawTls},
+    raw::{LogFormat, Others, RawConfig, RawControl, RawLog, RawMetrics, RawSignals, RawTls},
     span::Span,
 };
 
@@ -94,6 +98,19 @@ pub struct Config {
     pub rules: Rules,
     /// Metrics; `None` if there are to be none.
     pub metrics: Option<MetricsConfig>,
+    /// The control API; `None` if there is to be none.
+    pub control: Option<ControlConfig>,
+}
+
+/// The control API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// Where to listen.
+    pub socket: PathBuf,
+    /// The group that may do all.
+    pub group: Option<Gid>,
+    /// What others may do.
+    pub others: Others,
 }
 
 /// Metrics.
@@ -160,6 +177,7 @@ impl Config {
             peers: peers(&raw)?,
             rules,
             metrics: metrics(&raw.metrics)?,
+            control: control(&raw.control)?,
             raw,
         })
     }
@@ -271,6 +289,34 @@ fn metrics(raw: &RawMetrics) -> Result<Option<MetricsConfig>, (String, String)> 
     }))
 }
 
+fn control(raw: &RawControl) -> Result<Option<ControlConfig>, (String, String)> {
+    let refused = |key: &str, message: String| (format!("control.{key}"), message);
+    if raw.socket.is_empty() {
+        return Ok(None);
+    }
+    let socket = PathBuf::from(&raw.socket);
+    if !socket.is_absolute() || UnixAddr::new(&socket).is_err() {
+        let message = format!("`{}` is not the whole path of a socket", raw.socket);
+        return Err(refused("socket", message));
+    }
+    let group = match &*raw.group {
+        "" => None,
+        name => match Group::from_name(name) {
+            Ok(Some(group)) => Some(group.gid),
+            Ok(None) => {
+                let message = format!("there is no group `{name}` on this host");
+                return Err(refused("group", message));
+            }
+            Err(errno) => return Err(refused("group", format!("`{name}`: {errno}"))),
+        },
+    };
+    Ok(Some(ControlConfig {
+        socket,
+        group,
+        others: raw.others,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,6 +394,13 @@ mod tests {
                 "/no/such",
             ),
             ("[metrics]\npinned = ['[a']", "metrics.pinned", "'*mcp*'"),
+            ("[control]\nsocket = 'here'", "control.socket", "whole path"),
+            (
+                "[control]\ngroup = 'no-such-group'",
+                "control.group",
+                "`no-such-group`",
+            ),
+            ("[control]\nothers = 'all'", "others", "`nothing` or `read`"),
             ("[peers]\nlan = ['10.0.0.1']", "peers.lan", "gives itself"),
             ("[[rule]]\nname = 'a'", "rule", "`a`"),
         ] {

@@ -6,6 +6,7 @@
 //! [`watch()`] does with the host.
 
 pub mod config;
+pub mod control;
 pub mod metrics;
 pub mod recording;
 mod replay;

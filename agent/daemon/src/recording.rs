@@ -44,15 +44,40 @@ mod writer;
     clippy::large_enum_variant,
     reason = "generated; the schema documents it"
 )]
-mod schema {
+pub(crate) mod schema {
     include!(concat!(env!("OUT_DIR"), "/hostler.recording.v1.rs"));
 }
+
+/// The messages of recordings, for whoever sends them another way than in a file.
+pub(crate) mod messages {
+    pub(crate) use super::{
+        agents::{agent, described},
+        header::{check_sizes, facts, message as header},
+        readings::{apply, changes},
+    };
+}
+
+/// The longest message that holds a reading, in bytes.
+pub(crate) const MAX_READING_BYTES: usize = chunks::MAX_BYTES as usize;
+
+use std::time::SystemTime;
+
+use hostler_observe::monotonic_ns;
 
 pub use self::{
     error::{Damage, RecordingError},
     reader::{Moment, Reader},
     writer::Writer,
 };
+
+/// The time of day at an instant of the monotonic clock, in ms since 1970, in UTC.
+pub fn wall_ms_at(at_ns: u64) -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_ms = since_1970.map_or(0, |since| since.as_millis());
+    let ago_ms = monotonic_ns().saturating_sub(at_ns) / 1_000_000;
+    let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+    now_ms.saturating_sub(ago_ms)
+}
 
 /// What a recording begins with. The first byte is none of any text, and the others show whether line
 /// ends were changed on the way, as those of PNG do.

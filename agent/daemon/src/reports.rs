@@ -16,7 +16,7 @@ use hostler_decide::{
 const LEFTOVER_NS: u64 = 5_000_000;
 
 /// When to report, and when to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// Time between two reports; one report at the end if not said.
     pub interval: Option<Duration>,

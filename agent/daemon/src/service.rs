@@ -10,6 +10,7 @@ mod events;
 mod front;
 mod measuring;
 mod own_cost;
+mod questions;
 mod supervisor;
 mod tick;
 
@@ -17,11 +18,13 @@ use std::{io, path::PathBuf};
 
 use hostler_observe::ObserveError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use self::{
     events::{Event, Events},
     front::Front,
     measuring::Measuring,
+    questions::Question,
 };
 use crate::config::{Config, ConfigError, RawLog, difference};
 
@@ -45,6 +48,14 @@ pub enum ServiceError {
         /// Why.
         source: io::Error,
     },
+    /// The control socket can't be listened at.
+    #[error("commands can't be answered at {}: {source}", .socket.display())]
+    Control {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The system does not give what the loop runs on.
     #[error("{what}: {source}")]
     System {
@@ -65,6 +76,10 @@ impl ServiceError {
             Self::Listen { .. } => {
                 Some("another Hostler may run already; else set metrics.listen to another address.")
             }
+            Self::Control { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some("another Hostler runs: `hostler status` tells of it.")
+            }
+            Self::Control { .. } => Some("set control.socket to another path, or to none."),
             Self::Observe(error) => Some(error.hint()),
             Self::Config(_) | Self::System { .. } | Self::FrontEnded => None,
         }
@@ -85,7 +100,8 @@ pub struct Start<L> {
 pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
     raise_descriptor_limit();
     // First what can fail at once: a port that is taken must not cost the loading of programs.
-    let front = Front::start(&start.config)?;
+    let (asked, questions) = channel(questions::ROOM);
+    let front = Front::start(&start.config, asked)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -98,7 +114,7 @@ pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
         front,
         failures: 0,
     };
-    let ended = runtime.block_on(service.run());
+    let ended = runtime.block_on(service.run(questions));
     supervisor::stopping();
     service.front.end();
     ended
@@ -112,12 +128,12 @@ struct Service<L> {
 }
 
 impl<L: Fn(&RawLog)> Service<L> {
-    async fn run(&mut self) -> Result<(), ServiceError> {
+    async fn run(&mut self, questions: Receiver<Question>) -> Result<(), ServiceError> {
         let signals = |source| ServiceError::System {
             what: "waiting for signals",
             source,
         };
-        let mut events = Events::new(self.start.config.tick).map_err(signals)?;
+        let mut events = Events::new(self.start.config.tick, questions).map_err(signals)?;
         let mut measuring = self.begin(&mut events)?;
         supervisor::ready(measuring.agents());
         tracing::info!(agents = measuring.agents(), "measuring");
@@ -126,9 +142,17 @@ impl<L: Fn(&RawLog)> Service<L> {
                 Event::Tick { is_late } => self.tick(&mut measuring, is_late)?,
                 Event::Alarm => self.tick(&mut measuring, false)?,
                 Event::Reload => {
-                    supervisor::reloading();
-                    measuring = self.reload(measuring, &mut events)?;
-                    supervisor::ready(measuring.agents());
+                    (measuring, _) = self.reload(measuring, &mut events)?;
+                }
+                Event::Asked(Question::Agents(answer)) => {
+                    let places = measuring.agent_places();
+                    // Whoever asked may have gone.
+                    let _is_gone = answer.send(places.map_err(|error| error.to_string()));
+                }
+                Event::Asked(Question::Reload(answer)) => {
+                    let differences;
+                    (measuring, differences) = self.reload(measuring, &mut events)?;
+                    let _is_gone = answer.send(differences);
                 }
                 Event::Stop => {
                     tracing::info!("stopping");
@@ -147,7 +171,8 @@ impl<L: Fn(&RawLog)> Service<L> {
                 what: "listening to pressure alarms",
                 source,
             })?;
-        self.front.begin(measuring.facts());
+        self.front
+            .begin(measuring.beginning(self.start.config.tick));
         Ok(measuring)
     }
 
@@ -169,46 +194,59 @@ impl<L: Fn(&RawLog)> Service<L> {
         }
     }
 
-    /// Takes the file's settings, or leaves all as it is.
+    /// Takes the file's settings, or leaves all as it is. Tells what differs, or why it is refused.
     fn reload(
         &mut self,
         measuring: Measuring,
         events: &mut Events,
-    ) -> Result<Measuring, ServiceError> {
-        let refused = |error: &dyn std::error::Error| {
-            tracing::error!(%error, "the configuration is refused, and all stays as it was");
-        };
-        let config = match Config::read(self.start.path.as_deref()) {
-            Ok(config) => config,
-            Err(error) => {
-                refused(&error);
-                return Ok(measuring);
-            }
-        };
-        let lines = difference(&self.start.config.raw, &config.raw);
-        if lines.is_empty() {
+    ) -> Result<(Measuring, Result<Vec<String>, String>), ServiceError> {
+        supervisor::reloading();
+        let (measuring, differences) = self.take_settings(measuring, events)?;
+        supervisor::ready(measuring.agents());
+        match &differences {
             // Files that it names may hold something else by now: tokens, certificates.
-            tracing::info!("the configuration was read again and says the same");
+            Ok(lines) if lines.is_empty() => {
+                tracing::info!("the configuration was read again and says the same");
+            }
+            Ok(lines) => {
+                for line in lines {
+                    tracing::info!("configuration: {line}");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the configuration is refused, and all stays as it was");
+            }
         }
+        Ok((measuring, differences))
+    }
+
+    fn take_settings(
+        &mut self,
+        measuring: Measuring,
+        events: &mut Events,
+    ) -> Result<(Measuring, Result<Vec<String>, String>), ServiceError> {
         let before = self.start.config.clone();
-        if let Err(error) = self.apply(config, events) {
-            refused(&error);
-            return Ok(measuring);
-        }
-        for line in lines {
-            tracing::info!("configuration: {line}");
-        }
-        if self.start.config.measures_like(&before) {
-            return Ok(measuring);
-        }
+        let applied = Config::read(self.start.path.as_deref())
+            .map_err(|error| error.to_string())
+            .and_then(|config| {
+                let lines = difference(&before.raw, &config.raw);
+                let applied = self.apply(config, events);
+                applied.map(|()| lines).map_err(|error| error.to_string())
+            });
+        let lines = match applied {
+            Ok(lines) if !self.start.config.measures_like(&before) => lines,
+            applied => return Ok((measuring, applied)),
+        };
         // Only one can hold the host's cgroup root, and the memory of two would be twice as much.
         drop(measuring);
         tracing::info!("loading the programs anew; counters begin at zero");
-        self.begin(events).or_else(|error| {
-            refused(&error);
-            self.apply(before, events)?;
-            self.begin(events)
-        })
+        match self.begin(events) {
+            Ok(measuring) => Ok((measuring, Ok(lines))),
+            Err(error) => {
+                self.apply(before, events)?;
+                Ok((self.begin(events)?, Err(error.to_string())))
+            }
+        }
     }
 
     fn apply(&mut self, config: Config, events: &mut Events) -> Result<(), ServiceError> {

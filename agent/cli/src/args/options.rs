@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
-use hostler_daemon::Schedule;
+use hostler_daemon::{Schedule, control::DEFAULT_SOCKET};
 use hostler_decide::identity::RawRule;
 use hostler_observe::{MOST_NAMED_PEERS, NamedPeer};
 
@@ -118,12 +118,29 @@ pub(crate) struct GlobalArgs {
     #[arg(long = "rules", global = true, value_name = "FILE", value_hint = ValueHint::FilePath,
           long_help = RULES_LONG_HELP)]
     pub(crate) rules_file: Option<PathBuf>,
+    /// The socket of the daemon, which is asked where it measures what is wanted; "" for none
+    #[arg(long, global = true, value_name = "PATH", env = "HOSTLER_SOCKET",
+          default_value = DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
+    pub(crate) socket: PathBuf,
+    /// Load probes of its own also where a daemon runs
+    #[arg(long, global = true)]
+    pub(crate) own_probes: bool,
     /// Where to find threads that are older than Hostler; the best source that works if not given
     #[arg(long, global = true, value_enum, value_name = "SOURCE", hide = true)]
     pub(crate) threads_from: Option<ThreadsFrom>,
     /// Which clock the scheduler's programs read; the best that works if not given
     #[arg(long, global = true, value_enum, value_name = "CLOCK", hide = true)]
     pub(crate) clock: Option<Clock>,
+}
+
+impl GlobalArgs {
+    /// Whether it is told how to measure or whose processes are whose, as only probes of its own can.
+    pub(crate) fn says_how_to_measure(&self) -> bool {
+        !self.rules.is_empty()
+            || self.rules_file.is_some()
+            || self.threads_from.is_some()
+            || self.clock.is_some()
+    }
 }
 
 /// When to use colours.

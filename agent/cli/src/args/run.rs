@@ -25,7 +25,14 @@ const CONFIG_EXAMPLES: &str = "\
 Examples:
   hostler config default > /etc/hostler/hostler.toml
   hostler config check hostler.toml    what is wrong with it, if anything
-  hostler config show                  all that holds, defaults included";
+  hostler config show                  all that holds, defaults included
+  hostler config reload                make the daemon read its own again";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  hostler status                                readable
+  hostler status --json | jq .watchers          for a program
+  hostler status --socket /run/other/control.sock";
 
 /// How to run.
 #[derive(Args, Debug)]
@@ -49,6 +56,17 @@ pub(crate) enum ConfigCommand {
     /// Print a configuration with all defaults and what each key means
     #[command(after_long_help = CONFIG_EXAMPLES)]
     Default,
+    /// Make the daemon read its configuration again, and say what differs
+    #[command(after_long_help = CONFIG_EXAMPLES)]
+    Reload,
+}
+
+/// How to say how the daemon does.
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which configuration.

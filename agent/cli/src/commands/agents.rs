@@ -1,5 +1,6 @@
 //! `hostler agents`: who is there.
 
+use hostler_daemon::{Schedule, control::AgentPlaces};
 use hostler_decide::signal::{Agent, AgentReading};
 use hostler_observe::{AgentPlace, Options};
 
@@ -17,6 +18,7 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         &args.source(),
         &args.agents,
         Need::Nothing,
+        Schedule::default(),
         global,
         Options::default(),
     )?;
@@ -35,6 +37,10 @@ pub(crate) fn run(args: &AgentsArgs, global: &GlobalArgs, stdout: Stdout) -> Res
 pub(super) fn lines_of(source: &mut Source) -> Result<Vec<AgentLine>, Failure> {
     Ok(match source {
         Source::Host(observer, _) => observer.agents()?.iter().map(of_host).collect(),
+        Source::Daemon(watched, _) => {
+            let places = watched.client().agents()?;
+            places.iter().map(of_daemon).collect()
+        }
         Source::Recording(replay) => {
             let agents = &replay.beginning().reading.agents;
             let with_threads = agents.iter().filter(|agent| agent.thread_count() > 0);
@@ -44,6 +50,13 @@ pub(super) fn lines_of(source: &mut Source) -> Result<Vec<AgentLine>, Failure> {
 }
 
 fn of_host(place: &AgentPlace) -> AgentLine {
+    AgentLine {
+        processes: Some(place.processes.into()),
+        ..line(&place.agent, place.threads.into())
+    }
+}
+
+fn of_daemon(place: &AgentPlaces) -> AgentLine {
     AgentLine {
         processes: Some(place.processes.into()),
         ..line(&place.agent, place.threads.into())

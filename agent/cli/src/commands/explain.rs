@@ -38,14 +38,16 @@ pub(crate) fn run(args: &ExplainArgs, global: &GlobalArgs, stdout: Stdout) -> Re
         long_wait_ns: long_ns.map_or(LONG_WAIT_NS, |ns| u64::try_from(ns).unwrap_or(u64::MAX)),
         ..Options::default()
     };
-    let mut source = Source::open(&args.source, &[], Need::Causes, global, options)?;
-    let lines = lines_of(&mut source)?;
-    let agent = the_one(&args.agent, lines, source.origin())?;
-    let schedule = Schedule {
+    let mut schedule = Schedule {
         interval: None,
-        duration: source.duration(args.duration, WATCHED),
+        duration: args.duration,
         on_alarm: true,
     };
+    let need = Need::Causes;
+    let mut source = Source::open(&args.source, &[], need, schedule, global, options)?;
+    let lines = lines_of(&mut source)?;
+    let agent = the_one(&args.agent, lines, source.origin())?;
+    schedule.duration = source.duration(args.duration, WATCHED);
     announce(&printable(&agent.name), &source, schedule, stdout);
     let look = |_: &Reading, _: &Scene| Ok(true);
     source.run(schedule, look, |window, scene| {

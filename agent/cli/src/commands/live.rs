@@ -22,7 +22,6 @@ const REDRAW: &str = "\x1b[H\x1b[J";
 pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Result<(), Failure> {
     let this_host = SourceArgs::default();
     let options = Options::default();
-    let source = Source::open(&this_host, &args.agents, Need::Nothing, global, options)?;
     let duration = if args.once {
         Some(args.interval)
     } else {
@@ -33,6 +32,15 @@ pub(crate) fn run(args: &LiveArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         duration,
         on_alarm: true,
     };
+    let patterns = &args.agents;
+    let source = Source::open(
+        &this_host,
+        patterns,
+        Need::Nothing,
+        schedule,
+        global,
+        options,
+    )?;
     let mut views = Views::new(&args.agents, stdout);
     let look = |_: &Reading, _: &Scene| Ok(true);
     source.run(schedule, look, |window, scene| views.show(window, scene))

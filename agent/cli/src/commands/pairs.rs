@@ -31,8 +31,9 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     } else {
         Need::Causes
     };
-    let source = Source::open(&args.source, &args.agents, need, global, options)?;
     let schedule = args.times.schedule();
+    let patterns = &args.agents;
+    let source = Source::open(&args.source, patterns, need, schedule, global, options)?;
     announce("who makes whom wait for a CPU", &source, schedule, stdout);
     let mut is_first = true;
     let look = |reading: &Reading, scene: &Scene| {

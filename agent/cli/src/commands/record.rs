@@ -28,7 +28,12 @@ pub(crate) fn run(args: &RecordArgs, global: &GlobalArgs) -> Result<(), Failure>
         });
     }
     let observer = observe(global, options(args))?;
-    let writer = begin_recording(&args.file, args.overwrite, &observer)?;
+    let writer = begin_recording(
+        &args.file,
+        args.overwrite,
+        &observer.facts(),
+        observer.beginning(),
+    )?;
     let mut progress = Progress::new(&observer);
     let schedule = Schedule {
         interval: None,

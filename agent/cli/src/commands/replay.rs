@@ -25,12 +25,13 @@ pub(crate) fn run(args: &ReplayArgs, global: &GlobalArgs, stdout: Stdout) -> Res
         record: None,
     };
     let options = Options::default();
-    let source = Source::open(&from, &args.agents, Need::Nothing, global, options)?;
     let schedule = Schedule {
         interval: args.interval.or(args.speed.map(|_| INTERVAL)),
         duration: args.duration,
         on_alarm: false,
     };
+    let patterns = &args.agents;
+    let source = Source::open(&from, patterns, Need::Nothing, schedule, global, options)?;
     let facts = source.facts();
     let began_ms = source.began_ms();
     let mut progress = RecordingReport {

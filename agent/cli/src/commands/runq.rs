@@ -27,8 +27,16 @@ pub(crate) fn run(args: &RunqArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         GroupBy::Cpu | GroupBy::Node if args.source.from.is_some() => Need::Cpus,
         _ => Need::Nothing,
     };
-    let source = Source::open(&args.source, &args.agents, need, global, options(args))?;
     let schedule = args.times.schedule();
+    let patterns = &args.agents;
+    let source = Source::open(
+        &args.source,
+        patterns,
+        need,
+        schedule,
+        global,
+        options(args),
+    )?;
     announce("waits for a CPU", &source, schedule, stdout);
     let mut is_first = true;
     let look = |_: &Reading, _: &Scene| Ok(true);

@@ -1,21 +1,21 @@
-//! Where readings come from: this host as it is now, or a recording. Whoever reports sees no difference.
+//! Where readings come from: the daemon of this host, probes of the command's own, or a recording. Whoever
+//! reports sees no difference.
 
-use std::{
-    io,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+mod daemon;
+
+use std::{io, path::Path, time::Duration};
 
 use hostler_daemon::{
     Replay, Schedule, Start,
-    recording::{RecordingError, Writer},
+    control::Watched,
+    recording::{RecordingError, Writer, wall_ms_at},
 };
 use hostler_decide::{
     scene::{Availability, CpuView, HostFacts, Scene},
     signal::Reading,
     window::Window,
 };
-use hostler_observe::{ObserveError, Observer, Options, ProbeClock, ThreadSource, monotonic_ns};
+use hostler_observe::{ObserveError, Observer, Options, ProbeClock, ThreadSource};
 
 use super::{no_match, rules};
 use crate::{
@@ -70,6 +70,8 @@ impl Need {
 pub(super) enum Source {
     /// This host, and the recording that is made meanwhile.
     Host(Box<Observer>, Option<Kept>),
+    /// The daemon of this host, likewise.
+    Daemon(Box<Watched>, Option<Kept>),
     /// A recording.
     Recording(Box<Replay>),
 }
@@ -90,11 +92,13 @@ pub(super) enum Origin {
 
 impl Source {
     /// Begins to read. A pattern that selects none of the agents that are there is refused, and so is
-    /// a source without the signal that is needed.
+    /// a source without the signal that is needed. `schedule` is what will be asked for, as far as it is
+    /// known.
     pub(super) fn open(
         args: &SourceArgs,
         patterns: &[AgentPattern],
         need: Need,
+        schedule: Schedule,
         global: &GlobalArgs,
         options: Options,
     ) -> Result<Self, Failure> {
@@ -103,12 +107,15 @@ impl Source {
                 let start = args.part.at.unwrap_or_default();
                 Self::recording(path, start, args.part.lenient, need)?
             }
-            None if args.record.is_some() && options.cpu_view != CpuView::Selected => {
-                // Whoever reads the recording may ask for other agents.
-                let select = Box::new(|_: &str| true);
-                Self::host(need, global, Options { select, ..options })?
-            }
-            None => Self::host(need, global, options)?,
+            None => match daemon::watch(need, schedule, global, &options) {
+                Some(watched) => Self::Daemon(Box::new(watched), None),
+                None if args.record.is_some() && options.cpu_view != CpuView::Selected => {
+                    // Whoever reads the recording may ask for other agents.
+                    let select = Box::new(|_: &str| true);
+                    Self::host(need, global, Options { select, ..options })?
+                }
+                None => Self::host(need, global, options)?,
+            },
         };
         let names = || source.beginning().agents.iter().map(|row| &*row.agent.name);
         for pattern in patterns {
@@ -116,17 +123,22 @@ impl Source {
                 return Err(no_match(pattern, source.origin()));
             }
         }
-        match (source, &args.record) {
-            (Self::Host(observer, _), Some(path)) => {
-                let writer = begin_recording(path, false, &observer)?;
-                let kept = Kept {
-                    writer: Box::new(writer),
-                    is_all: false,
-                };
-                Ok(Self::Host(observer, Some(kept)))
-            }
-            (source, _) => Ok(source),
+        match &args.record {
+            Some(path) => source.kept_in(path),
+            None => Ok(source),
         }
+    }
+
+    /// Also writes all that is read into a recording.
+    fn kept_in(mut self, path: &Path) -> Result<Self, Failure> {
+        let (facts, beginning) = (self.facts(), self.beginning().clone());
+        if let Self::Host(_, kept) | Self::Daemon(_, kept) = &mut self {
+            *kept = Some(Kept {
+                writer: Box::new(begin_recording(path, false, &facts, &beginning)?),
+                is_all: false,
+            });
+        }
+        Ok(self)
     }
 
     fn recording(path: &Path, start: Start, is_lenient: bool, need: Need) -> Result<Self, Failure> {
@@ -156,7 +168,7 @@ impl Source {
     /// Which of both it is.
     pub(super) fn origin(&self) -> Origin {
         match self {
-            Self::Host(..) => Origin::Host,
+            Self::Host(..) | Self::Daemon(..) => Origin::Host,
             Self::Recording(_) => Origin::Recording,
         }
     }
@@ -164,7 +176,7 @@ impl Source {
     /// How long to read: what was asked for, or else a host for `of_host`, and a recording to its end.
     pub(super) fn duration(&self, wanted: Option<Duration>, of_host: Duration) -> Option<Duration> {
         wanted.or(match self {
-            Self::Host(..) => Some(of_host),
+            Self::Host(..) | Self::Daemon(..) => Some(of_host),
             Self::Recording(_) => None,
         })
     }
@@ -173,6 +185,7 @@ impl Source {
     pub(super) fn facts(&self) -> HostFacts {
         match self {
             Self::Host(observer, _) => observer.facts(),
+            Self::Daemon(watched, _) => watched.facts().clone(),
             Self::Recording(replay) => replay.facts().clone(),
         }
     }
@@ -181,6 +194,7 @@ impl Source {
     pub(super) fn beginning(&self) -> &Reading {
         match self {
             Self::Host(observer, _) => observer.beginning(),
+            Self::Daemon(watched, _) => &watched.beginning().reading,
             Self::Recording(replay) => &replay.beginning().reading,
         }
     }
@@ -188,7 +202,7 @@ impl Source {
     /// The time of day at which it begins, in ms since 1970, in UTC; of this host it is not told.
     pub(super) fn began_ms(&self) -> Option<u64> {
         match self {
-            Self::Host(..) => None,
+            Self::Host(..) | Self::Daemon(..) => None,
             Self::Recording(replay) => Some(replay.beginning().wall_ms),
         }
     }
@@ -206,7 +220,7 @@ impl Source {
             source,
         };
         let mut look = |reading: &Reading, scene: &Scene| look(reading, scene).map_err(writing);
-        let (mut observer, mut kept) = match self {
+        match self {
             Self::Recording(replay) => {
                 let mut is_said = false;
                 let report = |window: &Window, scene: &Scene| {
@@ -218,38 +232,74 @@ impl Source {
                     }
                     report(window, scene).map_err(writing)
                 };
-                return Ok(replay.run(schedule, look, report)?);
+                Ok(replay.run(schedule, look, report)?)
             }
-            Self::Host(observer, kept) => (observer, kept),
-        };
-        let report = |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| Failure::System {
-                what: "starting the event loop",
-                source,
-            })?;
-        let mut failed = None;
-        let look = |reading: &Reading, scene: &Scene| {
-            if let Some(recording) = &mut kept
-                && let Err(error) = add(&mut recording.writer, reading)
-            {
-                if recording.is_all {
-                    return Err(error.into());
-                }
-                // What is reported is not lost with what can't be kept.
-                tracing::warn!("{error}; nothing more is recorded");
-                failed = Some(error);
-                kept = None;
+            Self::Daemon(watched, kept) => {
+                let report =
+                    |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
+                let mut keeping = Keeping::new(kept);
+                let look = |reading: &Reading, scene: &Scene| {
+                    keeping.add(reading)?;
+                    look(reading, scene)
+                };
+                watched.run(schedule, look, report)?;
+                keeping.finish()
             }
-            look(reading, scene)
+            Self::Host(mut observer, kept) => {
+                let report =
+                    |window: &Window, scene: &Scene| report(window, scene).map_err(writing);
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|source| Failure::System {
+                        what: "starting the event loop",
+                        source,
+                    })?;
+                let mut keeping = Keeping::new(kept);
+                let look = |reading: &Reading, scene: &Scene| {
+                    keeping.add(reading)?;
+                    look(reading, scene)
+                };
+                runtime.block_on(hostler_daemon::watch(&mut observer, schedule, look, report))?;
+                keeping.finish()
+            }
+        }
+    }
+}
+
+/// Writes a recording beside what is reported.
+struct Keeping {
+    kept: Option<Kept>,
+    failed: Option<RecordingError>,
+}
+
+impl Keeping {
+    fn new(kept: Option<Kept>) -> Self {
+        Self { kept, failed: None }
+    }
+
+    fn add(&mut self, reading: &Reading) -> Result<(), Failure> {
+        let Some(recording) = &mut self.kept else {
+            return Ok(());
         };
-        runtime.block_on(hostler_daemon::watch(&mut observer, schedule, look, report))?;
-        if let Some(recording) = kept {
+        let Err(error) = add(&mut recording.writer, reading) else {
+            return Ok(());
+        };
+        if recording.is_all {
+            return Err(error.into());
+        }
+        // What is reported is not lost with what can't be kept.
+        tracing::warn!("{error}; nothing more is recorded");
+        self.failed = Some(error);
+        self.kept = None;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        if let Some(recording) = self.kept {
             recording.writer.finish()?;
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        self.failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -263,20 +313,17 @@ fn is_much_longer(window: &Window, schedule: Schedule) -> bool {
 pub(super) fn begin_recording(
     path: &Path,
     may_replace: bool,
-    observer: &Observer,
+    facts: &HostFacts,
+    beginning: &Reading,
 ) -> Result<Writer, RecordingError> {
-    let mut writer = Writer::create(path, may_replace, &observer.facts())?;
-    add(&mut writer, observer.beginning())?;
+    let mut writer = Writer::create(path, may_replace, facts)?;
+    add(&mut writer, beginning)?;
     Ok(writer)
 }
 
 /// Adds a reading with the time of day at which it was taken.
 pub(super) fn add(writer: &mut Writer, reading: &Reading) -> Result<(), RecordingError> {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now_ms = since_1970.map_or(0, |since| since.as_millis());
-    let ago_ms = monotonic_ns().saturating_sub(reading.at_ns) / 1_000_000;
-    let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
-    writer.add(reading, now_ms.saturating_sub(ago_ms))
+    writer.add(reading, wall_ms_at(reading.at_ns))
 }
 
 /// Starts to observe this host.

@@ -29,12 +29,14 @@ pub(crate) fn run(args: &TopologyArgs, global: &GlobalArgs, stdout: Stdout) -> R
         placement: true,
         ..Options::default()
     };
-    let source = Source::open(&args.source, &[], Need::Placement, global, options)?;
-    let schedule = Schedule {
+    let mut schedule = Schedule {
         interval: None,
-        duration: source.duration(args.duration, WATCHED),
+        duration: args.duration,
         on_alarm: false,
     };
+    let need = Need::Placement;
+    let source = Source::open(&args.source, &[], need, schedule, global, options)?;
+    schedule.duration = source.duration(args.duration, WATCHED);
     announce("what runs where", &source, schedule, stdout);
     let look = |_: &Reading, _: &Scene| Ok(true);
     source.run(schedule, look, |window, scene| {

@@ -27,8 +27,9 @@ pub(crate) fn run(args: &WakesArgs, global: &GlobalArgs, stdout: Stdout) -> Resu
         ..Options::default()
     };
     let trace = &args.trace;
-    let source = Source::open(&trace.source, &trace.agents, Need::Wakes, global, options)?;
     let schedule = trace.times.schedule();
+    let (from, patterns) = (&trace.source, &trace.agents);
+    let source = Source::open(from, patterns, Need::Wakes, schedule, global, options)?;
     announce("who wakes whom", &source, schedule, stdout);
     let graph = RefCell::new(WakeGraph::default());
     graph.borrow_mut().follow(source.beginning());

@@ -8,6 +8,7 @@ use hostler_decide::identity::{RawMatch, RawRule};
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use crate::control::DEFAULT_SOCKET;
 
 /// All that can be written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
@@ -22,6 +23,8 @@ pub struct RawConfig {
     pub signals: RawSignals,
     /// Metrics for Prometheus, at `/metrics`; `/healthz` and `/readyz` are there, too.
     pub metrics: RawMetrics,
+    /// The socket at which commands such as `hostler agents` and `hostler status` ask the daemon.
+    pub control: RawControl,
     /// Names for whoever is at the other end of TCP sockets. A place is an address, a network or the
     /// name of a host, each with a port or without; names of hosts are looked up when the file is read.
     pub peers: BTreeMap<String, Vec<String>>,
@@ -102,6 +105,30 @@ pub struct RawMetrics {
     pub tls: Option<RawTls>,
 }
 
+/// The control API.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawControl {
+    /// The Unix socket to listen at, as a whole path; "" for none.
+    pub socket: String,
+    /// A group of users who may do all that root may: read, and make the daemon read this file again;
+    /// "" for none.
+    pub group: String,
+    /// What all other users of the host may do: nothing, or read.
+    pub others: Others,
+}
+
+/// What users may do who are neither root nor in the group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Others {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Read what is measured.
+    Read,
+}
+
 /// TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +149,7 @@ impl Default for RawConfig {
             log: RawLog::default(),
             signals: RawSignals::default(),
             metrics: RawMetrics::default(),
+            control: RawControl::default(),
             peers: BTreeMap::new(),
             rule: Vec::new(),
         }
@@ -162,6 +190,16 @@ impl Default for RawMetrics {
             series: 20_000,
             token_file: None,
             tls: None,
+        }
+    }
+}
+
+impl Default for RawControl {
+    fn default() -> Self {
+        Self {
+            socket: DEFAULT_SOCKET.to_owned(),
+            group: String::new(),
+            others: Others::Nothing,
         }
     }
 }

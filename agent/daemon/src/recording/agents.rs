@@ -150,7 +150,7 @@ fn renamed_or_new(before: &[Arc<AgentReading>], agent: Arc<Agent>) -> Arc<AgentR
     }
 }
 
-fn described(agent: &Agent) -> schema::Agent {
+pub(crate) fn described(agent: &Agent) -> schema::Agent {
     let source = match agent.source {
         AgentSource::Cgroup => schema::Source::Cgroup,
         AgentSource::Program => schema::Source::Program,
@@ -169,7 +169,7 @@ fn described(agent: &Agent) -> schema::Agent {
     }
 }
 
-fn agent(message: &schema::Agent) -> Result<Arc<Agent>, Malformed> {
+pub(crate) fn agent(message: &schema::Agent) -> Result<Arc<Agent>, Malformed> {
     if message.slot >= SLOTS {
         return Err(Malformed::because(format!(
             "there is no slot {}",

@@ -21,7 +21,7 @@ fn own_sizes() -> schema::Sizes {
 }
 
 /// Refuses records of other sizes: numbers would be taken for what they are not.
-pub(super) fn check_sizes(header: &schema::Header) -> Result<(), Damage> {
+pub(crate) fn check_sizes(header: &schema::Header) -> Result<(), Damage> {
     let theirs = header.sizes.unwrap_or_default();
     let ours = own_sizes();
     let sizes = [
@@ -52,7 +52,7 @@ pub(super) fn check_sizes(header: &schema::Header) -> Result<(), Damage> {
     }
 }
 
-pub(super) fn message(facts: &HostFacts) -> schema::Header {
+pub(crate) fn message(facts: &HostFacts) -> schema::Header {
     let signals = &facts.signals;
     let cpus = match signals.cpus {
         CpuView::Off => schema::CpuView::Off,
@@ -82,7 +82,7 @@ pub(super) fn message(facts: &HostFacts) -> schema::Header {
     }
 }
 
-pub(super) fn facts(header: schema::Header) -> HostFacts {
+pub(crate) fn facts(header: schema::Header) -> HostFacts {
     let signals = header.signals.unwrap_or_default();
     HostFacts {
         host: header.host,

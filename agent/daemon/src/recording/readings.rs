@@ -24,7 +24,7 @@ impl Moment {
 const NS_A_MS: u64 = 1_000_000;
 
 /// What makes `now` of `before`.
-pub(super) fn changes(before: &Moment, now: &Moment) -> schema::Reading {
+pub(crate) fn changes(before: &Moment, now: &Moment) -> schema::Reading {
     let change = |now: u64, before: u64| now.wrapping_sub(before).cast_signed();
     let (old, new) = (&before.reading, &now.reading);
     schema::Reading {
@@ -47,7 +47,7 @@ pub(super) fn changes(before: &Moment, now: &Moment) -> schema::Reading {
 }
 
 /// The reading that follows `before`.
-pub(super) fn apply(before: &Moment, message: schema::Reading) -> Result<Moment, Malformed> {
+pub(crate) fn apply(before: &Moment, message: schema::Reading) -> Result<Moment, Malformed> {
     let changed = |before: u64, change: i64| before.wrapping_add(change.cast_unsigned());
     let old = &before.reading;
     let at_ns = changed(old.at_ns, message.passed_ns);

@@ -2,7 +2,7 @@
 
 /// What is wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) String);
+pub(crate) struct Malformed(pub(crate) String);
 
 impl Malformed {
     pub(super) fn because(what: impl Into<String>) -> Self {

@@ -4,9 +4,11 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::Receiver,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
+use super::questions::Question;
 use crate::wakeups::{Alarms, end_at_second_signal};
 
 /// The least time between two readings for the sake of alarms: how often there were any is in each
@@ -14,7 +16,6 @@ use crate::wakeups::{Alarms, end_at_second_signal};
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Something that the loop acts on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The host is to be read.
     Tick {
@@ -25,6 +26,8 @@ pub(super) enum Event {
     Alarm,
     /// The configuration is to be read again.
     Reload,
+    /// Somebody asks what only the loop knows or does.
+    Asked(Question),
     /// The daemon is to end.
     Stop,
 }
@@ -33,6 +36,7 @@ pub(super) enum Event {
 pub(super) struct Events {
     ticks: Interval,
     alarms: Alarms,
+    questions: Receiver<Question>,
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
@@ -40,10 +44,11 @@ pub(super) struct Events {
 
 impl Events {
     /// From here on a signal is an event.
-    pub(super) fn new(tick: Duration) -> io::Result<Self> {
+    pub(super) fn new(tick: Duration, questions: Receiver<Question>) -> io::Result<Self> {
         let events = Self {
             ticks: every(tick),
             alarms: Alarms::new(None, QUIET)?,
+            questions,
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -76,6 +81,7 @@ impl Events {
             _ = self.hangup.recv() => Event::Reload,
             due = self.ticks.tick() => Event::Tick { is_late: due.elapsed() > late },
             () = self.alarms.next() => Event::Alarm,
+            Some(question) = self.questions.recv() => Event::Asked(question),
         }
     }
 }

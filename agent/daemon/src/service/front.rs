@@ -1,7 +1,9 @@
 //! The side that serves: takes what the loop hands over, adds it up, and answers whoever asks. It has
 //! threads of its own, so that none of that holds up a tick.
 
+mod control;
 mod http;
+mod refusals;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -12,20 +14,20 @@ use std::{
     time::Duration,
 };
 
-use hostler_decide::scene::HostFacts;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::http::Refusals;
-use self::state::State;
+pub(super) use self::refusals::Refusals;
+use self::{control::Control, state::State};
 use super::{
     ServiceError,
-    tick::{Handed, Tick},
+    questions::Question,
+    tick::{Beginning, Handed, Tick},
 };
-use crate::config::Config;
+use crate::config::{Config, ControlConfig};
 
 /// Threads that serve: one can add up while the other answers.
 const THREADS: usize = 2;
@@ -55,6 +57,9 @@ pub(super) struct Front {
     stop: CancellationToken,
     tasks: TaskTracker,
     listening: Option<Listening>,
+    /// To the loop.
+    questions: Sender<Question>,
+    control: Option<Control>,
 }
 
 /// An address that is listened at.
@@ -65,7 +70,10 @@ struct Listening {
 
 impl Front {
     /// Begins to serve; there is nothing yet to be had.
-    pub(super) fn start(config: &Config) -> Result<Self, ServiceError> {
+    pub(super) fn start(
+        config: &Config,
+        questions: Sender<Question>,
+    ) -> Result<Self, ServiceError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .max_blocking_threads(WRITING_THREADS)
@@ -88,6 +96,8 @@ impl Front {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             listening: None,
+            questions,
+            control: None,
         };
         front.configure(config)?;
         Ok(front)
@@ -102,15 +112,39 @@ impl Front {
             let address = metrics.listen;
             tracing::warn!(%address, "whoever reaches this address can read the names of all agents");
         }
+        self.configure_control(config.control.as_ref())?;
         let wanted = config.metrics.as_ref().map(|metrics| metrics.listen);
         let now = self.listening.as_ref().map(|listening| listening.address);
         if wanted != now {
             let listening = wanted.map(|address| self.listen(address)).transpose()?;
+            if listening.is_none() {
+                self.state.serve_metrics_at(None);
+            }
             if let Some(before) = std::mem::replace(&mut self.listening, listening) {
                 before.stop.cancel();
             }
         }
         self.state.configure(config);
+        Ok(())
+    }
+
+    fn configure_control(&mut self, wanted: Option<&ControlConfig>) -> Result<(), ServiceError> {
+        let Some(wanted) = wanted else {
+            self.control = None;
+            return Ok(());
+        };
+        if let Some(control) = &mut self.control
+            && control.configure(wanted)?
+        {
+            return Ok(());
+        }
+        let sources = control::Sources {
+            state: Arc::clone(&self.state),
+            questions: self.questions.clone(),
+        };
+        let place = (self.runtime.handle(), &self.tasks);
+        let control = Control::start(wanted, sources, self.stop.child_token(), place)?;
+        self.control = Some(control);
         Ok(())
     }
 
@@ -128,20 +162,21 @@ impl Front {
         let served = http::serve(
             listener,
             Arc::clone(&self.state),
-            self.state.refusals(),
+            Arc::clone(&self.state.refusals().http),
             stop.clone(),
             self.tasks.clone(),
         );
         self.tasks.spawn_on(served, self.runtime.handle());
+        self.state.serve_metrics_at(Some(at));
         tracing::info!(address = %at, "metrics are served");
         Ok(Listening { address, stop })
     }
 
     /// Measuring begins, also anew.
-    pub(super) fn begin(&mut self, facts: HostFacts) {
+    pub(super) fn begin(&mut self, beginning: Beginning) {
         // What was measured before is of no use any more.
         self.waiting = None;
-        self.beginning = Some(Handed::Beginning(Box::new(facts)));
+        self.beginning = Some(Handed::Beginning(Box::new(beginning)));
         self.hand_beginning_over();
     }
 
@@ -184,7 +219,12 @@ impl Front {
     }
 
     /// Ends all that is served, and waits for it for a while.
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
+        self.control = None;
+        {
+            let _inside = self.runtime.enter();
+            self.state.watchers().end();
+        }
         self.stop.cancel();
         self.tasks.close();
         let (runtime, tasks) = (self.runtime, self.tasks);
@@ -200,7 +240,7 @@ impl Front {
 async fn take(mut from_loop: Receiver<Handed>, state: Arc<State>) {
     while let Some(handed) = from_loop.recv().await {
         match handed {
-            Handed::Beginning(facts) => state.begin(&facts),
+            Handed::Beginning(beginning) => state.begin(*beginning),
             Handed::Tick(tick) => state.add(&tick),
         }
     }

@@ -1,16 +1,22 @@
 //! What the loop reads, and the windows that it takes of it.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Instant};
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hostler_decide::{
-    scene::{CpuView, HostFacts},
-    signal::AgentReading,
+    scene::CpuView,
+    signal::{AgentReading, Reading},
     window::WindowSum,
 };
-use hostler_observe::{ObserveError, Observer, Options, RunTimeStatistics, has_several_nodes};
+use hostler_observe::{
+    AgentPlace, ObserveError, Observer, Options, RunTimeStatistics, has_several_nodes,
+};
 
-use super::tick::{Pace, ProbeCost, Tick};
-use crate::config::Config;
+use super::tick::{Beginning, Pace, ProbeCost, Tick, Told};
+use crate::{config::Config, recording::wall_ms_at};
 
 /// Ticks between two samples of what the programs cost: the statistics cost something themselves, so
 /// they are on for one tick of so many.
@@ -19,6 +25,7 @@ const TICKS_PER_SAMPLE: u64 = 60;
 /// A host that is being measured.
 pub(super) struct Measuring {
     observer: Observer,
+    beginning: Arc<Reading>,
     windows: WindowSum,
     ticks: u64,
     /// On while the programs' cost is sampled.
@@ -31,10 +38,11 @@ impl Measuring {
     /// Loads the programs and finds who is there.
     pub(super) fn start(config: &Config) -> Result<Self, ObserveError> {
         let observer = Observer::start(options(config))?;
-        let windows = WindowSum::new(observer.beginning().clone());
+        let beginning = Arc::new(observer.beginning().clone());
         Ok(Self {
             observer,
-            windows,
+            windows: WindowSum::new(Arc::clone(&beginning)),
+            beginning,
             ticks: 0,
             statistics: None,
             refusal_said: false,
@@ -52,9 +60,18 @@ impl Measuring {
         self.observer.alarms()
     }
 
-    /// What stays as it is.
-    pub(super) fn facts(&self) -> HostFacts {
-        self.observer.facts()
+    /// Who is there, with threads.
+    pub(super) fn agent_places(&mut self) -> Result<Vec<AgentPlace>, ObserveError> {
+        self.observer.agents()
+    }
+
+    /// What measuring began with, if it is to be read at each `tick`.
+    pub(super) fn beginning(&self, tick: Duration) -> Beginning {
+        Beginning {
+            facts: self.observer.facts(),
+            told: told(Arc::clone(&self.beginning)),
+            tick,
+        }
     }
 
     /// Reads the host, and takes the window since the last reading.
@@ -73,6 +90,7 @@ impl Measuring {
         let cost = self.sample(&reading.agents);
         Ok(Tick {
             window,
+            told: told(reading),
             paces: vec![pace],
             cost,
         })
@@ -98,6 +116,13 @@ impl Measuring {
             }
         }
         None
+    }
+}
+
+fn told(reading: Arc<Reading>) -> Told {
+    Told {
+        wall_ms: wall_ms_at(reading.at_ns),
+        reading,
     }
 }
 

@@ -29,6 +29,11 @@ impl OwnCosts {
         }
     }
 
+    /// Ticks so far, and those of them that were late.
+    pub(super) fn ticks(&self) -> (u64, u64) {
+        (self.cost.paces.ticks, self.cost.paces.late)
+    }
+
     fn add_pace(&mut self, pace: Pace) {
         let paces = &mut self.cost.paces;
         paces.ticks += 1;
@@ -71,12 +76,14 @@ impl OwnCosts {
 
     /// All of it now.
     pub(super) fn now(&mut self, refusals: &Refusals) -> &OwnCost {
-        for (reason, count) in [
-            ("too_many", &refusals.too_many),
-            ("cut_off", &refusals.cut_off),
-        ] {
-            let count = count.load(Relaxed);
-            self.cost.refused.insert(("http", reason), count);
+        for (interface, refused) in [("http", &refusals.http), ("control", &refusals.control)] {
+            for (reason, count) in [
+                ("too_many", &refused.too_many),
+                ("cut_off", &refused.cut_off),
+            ] {
+                let count = count.load(Relaxed);
+                self.cost.refused.insert((interface, reason), count);
+            }
         }
         self.cost.process = process().ok();
         &self.cost

@@ -21,7 +21,6 @@ use hyper::{
     },
 };
 
-pub(in crate::service) use self::connections::Refusals;
 pub(super) use self::{connections::serve, negotiation::Encoding};
 use super::state::State;
 

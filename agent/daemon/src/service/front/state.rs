@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Write as _,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -14,17 +15,22 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use hostler_decide::scene::HostFacts;
 use hyper::body::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use tokio::task::spawn_blocking;
 
 use super::{
-    super::{own_cost::OwnCosts, tick::Tick},
-    http::{Encoding, Refusals},
+    super::{
+        own_cost::OwnCosts,
+        tick::{Beginning, Tick},
+    },
+    control::Watchers,
+    http::Encoding,
+    refusals::Refusals,
 };
 use crate::{
     config::{Access, Config},
+    control::Status,
     metrics::{Format, Policy, Totals},
 };
 
@@ -35,7 +41,8 @@ const SILENT_TICKS: u32 = 10;
 /// What is served.
 pub(super) struct State {
     kept: Mutex<Kept>,
-    refusals: Arc<Refusals>,
+    refusals: Refusals,
+    watchers: Arc<Watchers>,
     access: Mutex<Access>,
     began: Instant,
     /// When the last tick came, in ms after `began`; 0 before the first.
@@ -45,6 +52,8 @@ pub(super) struct State {
 
 pub(super) struct Kept {
     policy: Policy,
+    configuration: String,
+    metrics_address: Option<SocketAddr>,
     /// `None` before measuring has begun.
     measured: Option<Totals>,
     costs: OwnCosts,
@@ -58,11 +67,14 @@ impl State {
         Self {
             kept: Mutex::new(Kept {
                 policy: config.policy(),
+                configuration: config.origin.clone(),
+                metrics_address: None,
                 measured: None,
                 costs: OwnCosts::default(),
                 written: BTreeMap::new(),
             }),
-            refusals: Arc::default(),
+            refusals: Refusals::default(),
+            watchers: Arc::default(),
             access: Mutex::default(),
             began: Instant::now(),
             last_tick_ms: AtomicU64::new(0),
@@ -77,8 +89,13 @@ impl State {
     }
 
     /// Where refused connections are counted.
-    pub(super) fn refusals(&self) -> Arc<Refusals> {
-        Arc::clone(&self.refusals)
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Who watches.
+    pub(super) fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
     /// What whoever asks must have.
@@ -95,7 +112,9 @@ impl State {
         }
         let tick_ms = u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX);
         self.tick_ms.store(tick_ms, Relaxed);
+        self.watchers.set_tick(config.tick);
         let mut kept = self.kept();
+        kept.configuration.clone_from(&config.origin);
         kept.policy = config.policy();
         let policy = kept.policy.clone();
         if let Some(totals) = &mut kept.measured {
@@ -104,10 +123,13 @@ impl State {
     }
 
     /// Measuring begins, also anew: counters begin at zero.
-    pub(super) fn begin(&self, facts: &HostFacts) {
+    pub(super) fn begin(&self, beginning: Beginning) {
         let mut kept = self.kept();
-        kept.measured = Some(Totals::new(facts, kept.policy.clone()));
+        kept.measured = Some(Totals::new(&beginning.facts, kept.policy.clone()));
         kept.written.clear();
+        drop(kept);
+        let Beginning { facts, told, tick } = beginning;
+        self.watchers.begin(facts, told, tick);
         self.ticked();
     }
 
@@ -119,6 +141,8 @@ impl State {
         }
         kept.costs.add(tick);
         kept.written.clear();
+        drop(kept);
+        self.watchers.tell(tick);
         self.ticked();
     }
 
@@ -185,6 +209,38 @@ impl State {
             0 => Err("the programs are being loaded".to_owned()),
             _ => Ok(()),
         }
+    }
+
+    /// Ticks that were added up.
+    pub(super) fn ticks(&self) -> u64 {
+        self.kept().costs.ticks().0
+    }
+
+    /// How the daemon does, as far as it is known here.
+    pub(super) fn status(&self) -> Status {
+        let kept = self.kept();
+        let (ticks, late_ticks) = kept.costs.ticks();
+        let address = kept.metrics_address.map(|address| address.to_string());
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let last = Duration::from_millis(self.last_tick_ms.load(Acquire));
+        let uptime = self.began.elapsed();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: milliseconds(uptime),
+            configuration: kept.configuration.clone(),
+            tick_ms: self.tick_ms.load(Relaxed),
+            metrics_address: address.unwrap_or_default(),
+            ticks,
+            late_ticks,
+            silent_ms: milliseconds(uptime.saturating_sub(last)),
+            ..Status::default()
+        }
+    }
+
+    /// Metrics are served there.
+    pub(super) fn serve_metrics_at(&self, address: Option<SocketAddr>) {
+        self.kept().metrics_address = address;
     }
 
     /// Whether it is still read; in words if not.

@@ -8,13 +8,15 @@ use std::{
 use hostler_common::{ledger::state, slot::SlotLease};
 use hostler_decide::{
     identity::Kind,
-    scene::HostFacts,
     signal::{Agent, AgentSource},
     window::{RunQueueWindow, Window},
 };
 
 use super::*;
-use crate::{metrics::Format, service::tick::Pace};
+use crate::{
+    metrics::Format,
+    service::tick::{Pace, Told},
+};
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,9 +25,11 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// A front that listens nowhere and knows what host it is about.
 fn front() -> Front {
-    let config = Config::parse("test", "metrics.listen = ''").expect("it makes sense");
-    let mut front = Front::start(&config).expect("threads can be started");
-    front.begin(HostFacts::default());
+    let config =
+        Config::parse("test", "metrics.listen = ''\ncontrol.socket = ''").expect("it makes sense");
+    let (questions, _) = channel(1);
+    let mut front = Front::start(&config, questions).expect("threads can be started");
+    front.begin(Beginning::default());
     front
 }
 
@@ -53,6 +57,7 @@ fn tick(second: u64) -> Tick {
             agents: [(id, (agent, row))].into(),
             ..Window::default()
         },
+        told: Told::default(),
         paces: vec![Pace {
             read: Duration::ZERO,
             window: Duration::ZERO,

@@ -6,7 +6,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -27,7 +27,10 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{super::state::State, answer};
+use super::{
+    super::{refusals::Refused, state::State},
+    answer,
+};
 
 /// Connections at a time: many times the scrapers that a host has, at some KiB each.
 pub(super) const MAX_CONNECTIONS: usize = 512;
@@ -54,21 +57,12 @@ const GRACE: Duration = Duration::from_secs(3);
 /// When nothing can be accepted, such as for want of descriptors, it is tried again after this.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// What was refused, cumulative.
-#[derive(Debug, Default)]
-pub(in crate::service) struct Refusals {
-    /// Connections beyond the limit.
-    pub(in crate::service) too_many: AtomicU64,
-    /// Connections that were cut off, since nothing moved on them or what was sent made no sense.
-    pub(in crate::service) cut_off: AtomicU64,
-}
-
 /// Answers whoever connects, until `stop`; connections go on in `tasks` until they are done, or `stop`
 /// ends them.
 pub(in crate::service) async fn serve(
     listener: TcpListener,
     state: Arc<State>,
-    refusals: Arc<Refusals>,
+    refusals: Arc<Refused>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -100,7 +94,7 @@ async fn hold(
     from: SocketAddr,
     _place: OwnedSemaphorePermit,
     state: Arc<State>,
-    refusals: Arc<Refusals>,
+    refusals: Arc<Refused>,
     stop: CancellationToken,
 ) {
     let ended = match state.access().tls() {

@@ -21,7 +21,10 @@ use super::{
     connections::{HEAD_TIME, MAX_CONNECTIONS},
     *,
 };
-use crate::{config::Config, service::raise_descriptor_limit};
+use crate::{
+    config::Config,
+    service::{raise_descriptor_limit, tick::Beginning},
+};
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +54,7 @@ impl Served {
         served.tasks.spawn(serve(
             listener,
             Arc::clone(&served.state),
-            served.state.refusals(),
+            Arc::clone(&served.state.refusals().http),
             served.stop.clone(),
             served.tasks.clone(),
         ));
@@ -88,8 +91,7 @@ async fn before_anything_is_measured_it_is_not_ready_and_has_no_metrics() {
         assert!(answer.starts_with("HTTP/1.1 503 "), "{path}: {answer}");
     }
     assert!(served.get("/healthz").await.starts_with("HTTP/1.1 200 "));
-    let facts = hostler_decide::scene::HostFacts::default();
-    served.state.begin(&facts);
+    served.state.begin(Beginning::default());
     for path in ["/metrics", "/readyz"] {
         let answer = served.get(path).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
@@ -117,7 +119,7 @@ async fn beyond_the_limit_connections_are_closed_and_counted_until_others_end() 
     let mut nothing = Vec::new();
     let ended = timeout(PATIENCE, one_more.read_to_end(&mut nothing)).await;
     assert!(ended.is_ok() && nothing.is_empty(), "it is still held");
-    assert!(served.state.refusals().too_many.load(Relaxed) >= 1);
+    assert!(served.state.refusals().http.too_many.load(Relaxed) >= 1);
     held.clear();
     let again = async {
         while !is_answered(served.address).await {
@@ -148,7 +150,7 @@ async fn who_does_not_finish_a_request_is_cut_off_in_time() {
         "it is still held after {:?}",
         began.elapsed()
     );
-    assert_eq!(served.state.refusals().cut_off.load(Relaxed), 1);
+    assert_eq!(served.state.refusals().http.cut_off.load(Relaxed), 1);
 }
 
 #[tokio::test]
@@ -174,7 +176,7 @@ async fn who_asks_seldom_connects_again_and_is_not_counted_as_cut_off() {
     let mut answer = Vec::new();
     let ended = timeout(HEAD_TIME + PATIENCE, stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok() && answer.starts_with(b"HTTP/1.1 200 "));
-    assert_eq!(served.state.refusals().cut_off.load(Relaxed), 0);
+    assert_eq!(served.state.refusals().http.cut_off.load(Relaxed), 0);
 }
 
 #[tokio::test]
@@ -183,9 +185,7 @@ async fn metrics_are_for_who_has_the_token_and_health_is_for_all() {
     let file = folder.path().join("token");
     std::fs::write(&file, "0123456789abcdef\n").expect("there is room");
     let served = Served::start_with(&format!("metrics.token_file = '{}'", file.display())).await;
-    served
-        .state
-        .begin(&hostler_decide::scene::HostFacts::default());
+    served.state.begin(Beginning::default());
     let ask = async |authorization: &str| {
         let request = format!(
             "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{authorization}\r\n"
@@ -233,7 +233,7 @@ async fn with_tls_only_who_has_a_certificate_of_the_right_root_is_answered() {
     }
     // Without TLS nothing is answered in words.
     assert!(!served.get("/").await.starts_with("HTTP/1.1 200"));
-    assert!(served.state.refusals().cut_off.load(Relaxed) >= 3);
+    assert!(served.state.refusals().http.cut_off.load(Relaxed) >= 3);
 }
 
 /// A certificate that is its own root, and its key, in PEM.
