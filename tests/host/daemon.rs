@@ -8,7 +8,8 @@ use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
     os::unix::net::UnixDatagram,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -66,18 +67,31 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_port_that_is_taken_is_said_before_anything_is_loaded,
     },
     Test {
+        name: "commands_ask_the_daemon_and_say_what_their_own_probes_would",
+        needs: &[Need::WritableCgroups],
+        run: commands_ask_the_daemon_and_say_what_their_own_probes_would,
+    },
+    Test {
+        name: "a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces",
+        needs: &[],
+        run: a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces,
+    },
+    Test {
         name: "a_log_in_json_has_an_object_on_each_line",
         needs: &[],
         run: a_log_in_json_has_an_object_on_each_line,
     },
 ];
 
+/// The control socket, in the daemon's folder.
+const SOCKET: &str = "control.sock";
+
 /// A daemon with a configuration of its own.
 struct Daemon {
     running: Running,
     address: SocketAddr,
     file: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Daemon {
@@ -90,16 +104,28 @@ impl Daemon {
         let folder = tempfile::tempdir().expect("there is room");
         let file = folder.path().join("hostler.toml");
         let address = free_address();
-        fs::write(&file, configuration(address, more)).expect("there is room");
+        fs::write(&file, configuration(folder.path(), address, more)).expect("there is room");
         let words = ["run", "--config", file.to_str().expect("text")];
         let daemon = Self {
             running: start_hostler_with(&words, variables),
             address,
             file,
-            _folder: folder,
+            folder,
         };
         daemon.wait_until_it_is_ready();
         daemon
+    }
+
+    /// A configuration of this daemon.
+    fn configuration(&self, address: SocketAddr, more: &str) -> String {
+        configuration(self.folder.path(), address, more)
+    }
+
+    /// What a command says that asks this daemon.
+    fn ask(&self, words: &[&str]) -> Output {
+        let socket = self.folder.path().join(SOCKET);
+        let socket = socket.to_str().expect("text");
+        hostler(&[words, &["--socket", socket]].concat())
     }
 
     /// The side that serves hears a little later that measuring has begun.
@@ -150,8 +176,10 @@ impl Daemon {
     }
 }
 
-fn configuration(address: SocketAddr, more: &str) -> String {
-    format!("metrics.listen = '{address}'\n{more}\n")
+fn configuration(folder: &Path, address: SocketAddr, more: &str) -> String {
+    let socket = folder.join(SOCKET);
+    let socket = socket.display();
+    format!("metrics.listen = '{address}'\ncontrol.socket = '{socket}'\n{more}\n")
 }
 
 fn a_prometheus_scrapes_the_daemon_and_promtool_has_nothing_to_say(host: &Host) {
@@ -290,18 +318,15 @@ fn ten_thousand_scrapes_leave_no_memory_and_no_descriptor_behind(_host: &Host) {
 
 fn a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again(_host: &Host) {
     let mut daemon = Daemon::start("");
-    daemon.reload(&configuration(
-        daemon.address,
-        "tick = '200ms'\ncolour = 'red'",
-    ));
+    daemon.reload(&daemon.configuration(daemon.address, "tick = '200ms'\ncolour = 'red'"));
     let before = daemon.ticks();
     std::thread::sleep(Duration::from_secs(2));
     let slow = daemon.ticks() - before;
-    daemon.reload(&configuration(daemon.address, "tick = '100ms'"));
+    daemon.reload(&daemon.configuration(daemon.address, "tick = '100ms'"));
     daemon.wait_for("hostler_ticks_total ", |ticks| ticks > before + slow + 20.0);
     // Other signals: the programs are loaded anew, and counters begin at zero.
     let elsewhere = free_address();
-    daemon.reload(&configuration(elsewhere, "signals.wakes = true"));
+    daemon.reload(&daemon.configuration(elsewhere, "signals.wakes = true"));
     daemon.address = elsewhere;
     let give_up = Instant::now() + PATIENCE;
     while std::net::TcpStream::connect(elsewhere).is_err() {
@@ -350,7 +375,7 @@ fn the_service_manager_is_told_of_readiness_life_reloads_and_the_end(_host: &Hos
     let mut daemon = Daemon::start_with("", &variables);
     assert!(heard_until("READY=1").contains("STATUS=measuring"));
     heard_until("WATCHDOG=1");
-    daemon.reload(&configuration(daemon.address, "tick = '300ms'"));
+    daemon.reload(&daemon.configuration(daemon.address, "tick = '300ms'"));
     assert!(heard_until("RELOADING=1").contains("MONOTONIC_USEC="));
     heard_until("READY=1");
     daemon.end();
@@ -362,7 +387,7 @@ fn a_port_that_is_taken_is_said_before_anything_is_loaded(_host: &Host) {
     let address = taken.local_addr().expect("it has one");
     let folder = tempfile::tempdir().expect("there is room");
     let file = folder.path().join("hostler.toml");
-    fs::write(&file, configuration(address, "")).expect("there is room");
+    fs::write(&file, configuration(folder.path(), address, "")).expect("there is room");
     let output = hostler(&["run", "--config", file.to_str().expect("text")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -382,4 +407,89 @@ fn a_log_in_json_has_an_object_on_each_line(_host: &Host) {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
         assert!(parsed.is_ok_and(|line| line["level"].is_string()), "{line}");
     }
+}
+
+/// The words that a command has for it where it is asked for more.
+const ASKED: &str = "the daemon is asked";
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
+fn commands_ask_the_daemon_and_say_what_their_own_probes_would(host: &Host) {
+    let cgroup = host.cgroup("asked");
+    let mut load = cgroup.start_load(&["spin", "1", "60000"]);
+    let daemon = Daemon::start("tick = '500ms'");
+    let (status, _) = said(&daemon.ask(&["status", "--json"]));
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    assert_eq!(status["tick_ms"], 500);
+    assert_eq!(status["metrics_address"], daemon.address.to_string());
+    let name = &*cgroup.name;
+    let row_of = |words: &[&str]| {
+        let (report, log) = said(&daemon.ask(words));
+        assert!(report.contains(name), "{words:?}: {report}");
+        log.contains(ASKED)
+    };
+    assert!(row_of(&["agents", "-v"]));
+    assert!(!row_of(&["agents", "-v", "--own-probes"]));
+    assert!(row_of(&["trace", "ledger", "--duration", "2s", "-v"]));
+    assert!(row_of(&[
+        "trace",
+        "all",
+        "--interval",
+        "1s",
+        "--duration",
+        "2s",
+        "-v"
+    ]));
+    assert!(row_of(&["explain", name, "--duration", "2s", "-v"]));
+    // What the daemon does not measure, or not at that pace, is measured by the command's own probes.
+    assert!(!row_of(&["trace", "ledger", "--duration", "200ms", "-v"]));
+    let (_, log) = said(&daemon.ask(&["trace", "wakes", "--duration", "1s", "-v"]));
+    assert!(!log.contains(ASKED), "{log}");
+    assert!(log.contains("does not tell of who wakes whom"), "{log}");
+    let (unchanged, _) = said(&daemon.ask(&["config", "reload"]));
+    assert!(unchanged.contains("the same as before"), "{unchanged}");
+    fs::write(
+        &daemon.file,
+        daemon.configuration(daemon.address, "tick = '250ms'"),
+    )
+    .expect("there is room");
+    let (changed, _) = said(&daemon.ask(&["config", "reload"]));
+    assert_eq!(changed, "tick: \"500ms\" -> \"250ms\"\n");
+    fs::write(&daemon.file, "colour = 'red'").expect("there is room");
+    let refused = daemon.ask(&["config", "reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let refusal = String::from_utf8_lossy(&refused.stderr);
+    assert!(refusal.contains("`colour`"), "{refusal}");
+    daemon.end();
+    let gone = hostler(&["status", "--socket", "/run/hostler/no-such.sock"]);
+    let refusal = String::from_utf8_lossy(&gone.stderr);
+    assert!(refusal.contains("no daemon listens at"), "{refusal}");
+    load.kill().expect("it runs");
+    load.wait().expect("it ends");
+}
+
+fn a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces(_host: &Host) {
+    let mut daemon = Daemon::start("");
+    daemon.running.send(Signal::SIGKILL);
+    let socket = daemon.folder.path().join(SOCKET);
+    let file = daemon.file.clone();
+    let Daemon {
+        running, folder, ..
+    } = daemon;
+    running.wait();
+    assert!(socket.exists(), "it is left behind");
+    let mut next = start_hostler_with(&["run", "--config", file.to_str().expect("text")], &[]);
+    let asked = hostler(&["status", "--socket", socket.to_str().expect("text")]);
+    assert!(asked.status.success(), "nobody answers there");
+    next.send(Signal::SIGTERM);
+    let output = next.wait();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(!socket.exists(), "it stays behind");
+    drop(folder);
 }

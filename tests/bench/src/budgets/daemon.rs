@@ -102,7 +102,11 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     let folder = TempDir::with_prefix("hostler-bench-").context("making a folder")?;
     let file = folder.path().join("hostler.toml");
     let address = free_address()?;
-    std::fs::write(&file, format!("metrics.listen = '{address}'\n")).context("a configuration")?;
+    std::fs::write(
+        &file,
+        format!("metrics.listen = '{address}'\ncontrol.socket = ''\n"),
+    )
+    .context("a configuration")?;
     let command = format!("run --config {}", file.display());
     let hostler = Hostler::start(&command, interrupt)?;
     let pid = hostler.child.pid();
