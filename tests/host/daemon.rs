@@ -68,7 +68,7 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "commands_ask_the_daemon_and_say_what_their_own_probes_would",
-        needs: &[Need::WritableCgroups],
+        needs: &[Need::WritableCgroups, Need::RealSpeed],
         run: commands_ask_the_daemon_and_say_what_their_own_probes_would,
     },
     Test {
