@@ -35,7 +35,8 @@ pub struct Watched {
     client: Client,
     told: Streaming<WatchResponse>,
     facts: HostFacts,
-    beginning: Moment,
+    /// The last reading that came.
+    last: Moment,
     tick: Duration,
 }
 
@@ -50,12 +51,12 @@ impl Watched {
             return Err(client.malformed("a reading comes before the beginning".to_owned()));
         };
         let tick = Duration::from_millis(beginning.tick_ms);
-        let (facts, beginning) = begun(beginning).map_err(|message| client.malformed(message))?;
+        let (facts, last) = begun(beginning).map_err(|message| client.malformed(message))?;
         Ok(Self {
             client,
             told,
             facts,
-            beginning,
+            last,
             tick,
         })
     }
@@ -67,7 +68,7 @@ impl Watched {
 
     /// The daemon's last reading, with which watching begins.
     pub fn beginning(&self) -> &Moment {
-        &self.beginning
+        &self.last
     }
 
     /// Time between two readings.
@@ -87,21 +88,17 @@ impl Watched {
         look: impl FnMut(&Reading, &Scene) -> Result<bool, E>,
         report: impl FnMut(&Window, &Scene) -> Result<bool, E>,
     ) -> Result<(), WatchedError<E>> {
-        let (facts, beginning) = (self.facts.clone(), self.beginning.reading.clone());
+        let (facts, beginning) = (self.facts.clone(), self.last.reading.clone());
         let mut reports = Reports::begin(facts, beginning, schedule, look, report);
-        let signals = {
+        let (mut interrupt, mut terminate) = {
             let _inside = self.client.runtime.enter();
-            let signals = (
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::terminate()),
-            );
+            let when_sent = |kind| signal(kind).map_err(ControlError::System);
             (
-                signals.0.map_err(ControlError::System)?,
-                signals.1.map_err(ControlError::System)?,
+                when_sent(SignalKind::interrupt())?,
+                when_sent(SignalKind::terminate())?,
             )
         };
         end_at_second_signal().map_err(ControlError::System)?;
-        let (mut interrupt, mut terminate) = signals;
         tracing::info!("measuring");
         loop {
             let told = self.client.runtime.block_on(async {
@@ -141,10 +138,9 @@ impl Watched {
             let message = "it ended without a word".to_owned();
             return Err(self.client.malformed(message));
         };
-        let now = messages::apply(&self.beginning, reading)
+        self.last = messages::apply(&self.last, reading)
             .map_err(|malformed| self.client.malformed(malformed.0))?;
-        self.beginning = now;
-        Ok(self.beginning.reading.clone())
+        Ok(self.last.reading.clone())
     }
 }
 

@@ -64,7 +64,10 @@ pub(super) struct Front {
 
 /// An address that is listened at.
 struct Listening {
+    /// As it was written.
     address: SocketAddr,
+    /// With the port that the system chose, if it was to choose one.
+    at: SocketAddr,
     stop: CancellationToken,
 }
 
@@ -76,7 +79,7 @@ impl Front {
     ) -> Result<Self, ServiceError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
-            .max_blocking_threads(WRITING_THREADS)
+            .max_blocking_threads(WRITING_THREADS + control::LOOKUP_THREADS)
             .thread_name("hostler-front")
             .enable_all()
             .build();
@@ -112,40 +115,44 @@ impl Front {
             let address = metrics.listen;
             tracing::warn!(%address, "whoever reaches this address can read the names of all agents");
         }
-        self.configure_control(config.control.as_ref())?;
+        // What can be refused comes first, so that nothing has changed where something is.
+        let control = self.wanted_control(config.control.as_ref())?;
         let wanted = config.metrics.as_ref().map(|metrics| metrics.listen);
         let now = self.listening.as_ref().map(|listening| listening.address);
         if wanted != now {
             let listening = wanted.map(|address| self.listen(address)).transpose()?;
-            if listening.is_none() {
-                self.state.serve_metrics_at(None);
-            }
+            let at = listening.as_ref().map(|listening| listening.at);
+            self.state.serve_metrics_at(at);
             if let Some(before) = std::mem::replace(&mut self.listening, listening) {
                 before.stop.cancel();
             }
+        }
+        match (control, &config.control, &mut self.control) {
+            (None, Some(wanted), Some(control)) => control.configure(wanted),
+            (control, _, _) => self.control = control,
         }
         self.state.configure(config);
         Ok(())
     }
 
-    fn configure_control(&mut self, wanted: Option<&ControlConfig>) -> Result<(), ServiceError> {
+    /// The control API at another socket than now; `None` if it is the same, or if there is to be none.
+    fn wanted_control(
+        &self,
+        wanted: Option<&ControlConfig>,
+    ) -> Result<Option<Control>, ServiceError> {
         let Some(wanted) = wanted else {
-            self.control = None;
-            return Ok(());
+            return Ok(None);
         };
-        if let Some(control) = &mut self.control
-            && control.configure(wanted)?
-        {
-            return Ok(());
+        let now = self.control.as_ref().map(Control::socket);
+        if now == Some(&wanted.socket) {
+            return Ok(None);
         }
         let sources = control::Sources {
             state: Arc::clone(&self.state),
             questions: self.questions.clone(),
         };
         let place = (self.runtime.handle(), &self.tasks);
-        let control = Control::start(wanted, sources, self.stop.child_token(), place)?;
-        self.control = Some(control);
-        Ok(())
+        Control::start(wanted, sources, self.stop.child_token(), place).map(Some)
     }
 
     fn listen(&self, address: SocketAddr) -> Result<Listening, ServiceError> {
@@ -167,9 +174,8 @@ impl Front {
             self.tasks.clone(),
         );
         self.tasks.spawn_on(served, self.runtime.handle());
-        self.state.serve_metrics_at(Some(at));
         tracing::info!(address = %at, "metrics are served");
-        Ok(Listening { address, stop })
+        Ok(Listening { address, at, stop })
     }
 
     /// Measuring begins, also anew.

@@ -12,11 +12,12 @@ mod socket;
 mod tests;
 mod watchers;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::{runtime::Handle, sync::mpsc::Sender};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use self::connections::LOOKUP_THREADS;
 pub(in crate::service) use self::watchers::Watchers;
 use self::{rights::Rights, socket::Socket};
 use super::{super::questions::Question, state::State};
@@ -75,22 +76,23 @@ impl Control {
         })
     }
 
-    /// Goes on as this configuration wants it; `false` if it is another socket.
-    pub(super) fn configure(&mut self, config: &ControlConfig) -> Result<bool, ServiceError> {
-        if self.config.socket != config.socket {
-            return Ok(false);
+    /// Where it is listened at.
+    pub(super) fn socket(&self) -> &PathBuf {
+        &self.config.socket
+    }
+
+    /// Lets those ask whom this configuration lets, at the same socket.
+    pub(super) fn configure(&mut self, config: &ControlConfig) {
+        if self.config == *config {
+            return;
         }
-        if self.config != *config {
-            self.socket
-                .allow(config)
-                .map_err(|source| ServiceError::Control {
-                    socket: config.socket.clone(),
-                    source,
-                })?;
-            self.rights.set(config);
-            self.config = config.clone();
+        // First who may do less, or more, and then who gets as far as to be asked.
+        self.rights.set(config);
+        if let Err(error) = self.socket.allow(config) {
+            let socket = self.config.socket.display();
+            tracing::warn!(%socket, %error, "who may connect stays as it was");
         }
-        Ok(true)
+        self.config = config.clone();
     }
 }
 

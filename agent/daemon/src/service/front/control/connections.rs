@@ -47,6 +47,10 @@ const SILENT: Duration = Duration::from_secs(12);
 /// Without a byte taken for so long, whoever asked does not read.
 const STALLED: Duration = Duration::from_secs(10);
 
+/// Threads that look users up at a time. More would keep those waiting who write metrics, which share
+/// the front's threads.
+pub(in crate::service::front) const LOOKUP_THREADS: usize = 2;
+
 /// Until it is known who somebody is. The lists of users may lie on another host.
 const RIGHTS_TIME: Duration = Duration::from_secs(5);
 
@@ -77,6 +81,7 @@ pub(super) fn accept(
     let places = Places {
         trusted: Arc::new(Semaphore::new(MAX_TRUSTED)),
         others: Arc::new(Semaphore::new(MAX_OTHERS)),
+        lookups: Arc::new(Semaphore::new(LOOKUP_THREADS)),
         rights,
         refused,
     };
@@ -93,6 +98,7 @@ pub(super) fn accept(
 struct Places {
     trusted: Arc<Semaphore>,
     others: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
     rights: Arc<Rights>,
     refused: Arc<Refused>,
 }
@@ -132,7 +138,7 @@ async fn take(
 
 /// Finds out who it is, and whether there is room.
 async fn place(stream: UnixStream, places: &Places) -> Option<Connection> {
-    let right = right(&stream, &places.rights).await;
+    let right = right(&stream, places).await;
     let room = if right == Right::Change {
         &places.trusted
     } else {
@@ -150,15 +156,27 @@ async fn place(stream: UnixStream, places: &Places) -> Option<Connection> {
     ))
 }
 
-async fn right(stream: &UnixStream, rights: &Arc<Rights>) -> Right {
+async fn right(stream: &UnixStream, places: &Places) -> Right {
     let Ok(credentials) = stream.peer_cred() else {
         return Right::Nothing;
     };
-    let (uid, gid) = (credentials.uid(), credentials.gid());
-    let rights = Arc::clone(rights);
-    let found = spawn_blocking(move || rights.of(Uid::from_raw(uid), Gid::from_raw(gid)));
-    let right = timeout(RIGHTS_TIME, found).await;
-    right.ok().and_then(Result::ok).unwrap_or(Right::Nothing)
+    let uid = Uid::from_raw(credentials.uid());
+    let gid = Gid::from_raw(credentials.gid());
+    if let Some(right) = places.rights.known(uid, gid) {
+        return right;
+    }
+    let rights = Arc::clone(&places.rights);
+    let looked_up = async {
+        let thread = Arc::clone(&places.lookups).acquire_owned().await.ok()?;
+        let found = spawn_blocking(move || {
+            // The thread is taken for as long as it looks, also when nobody waits for it any more.
+            let _thread = thread;
+            rights.looked_up(uid, gid)
+        });
+        found.await.ok()
+    };
+    let right = timeout(RIGHTS_TIME, looked_up).await;
+    right.ok().flatten().unwrap_or(Right::Nothing)
 }
 
 /// A connection with its place.

@@ -41,16 +41,29 @@ impl Rights {
         *self.allowed.lock().unwrap_or_else(PoisonError::into_inner) = Allowed::of(config);
     }
 
-    /// What a user may do. Asks the system for the user's groups, which can take a while.
-    pub(super) fn of(&self, uid: Uid, gid: Gid) -> Right {
-        let allowed = *self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+    fn allowed(&self) -> Allowed {
+        *self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a user may do, if the lists of users need not be asked for it.
+    pub(super) fn known(&self, uid: Uid, gid: Gid) -> Option<Right> {
+        let allowed = self.allowed();
         if uid.is_root() || uid == Uid::effective() {
-            return Right::Change;
+            return Some(Right::Change);
         }
-        match (allowed.group, allowed.others) {
-            (Some(group), _) if gid == group || is_member(uid, gid, group) => Right::Change,
-            (_, Others::Read) => Right::Read,
-            (_, Others::Nothing) => Right::Nothing,
+        match allowed.group {
+            None => Some(allowed.of_others()),
+            Some(group) if group == gid => Some(Right::Change),
+            Some(_) => None,
+        }
+    }
+
+    /// What a user may do by the lists of users, which can take a while: they may lie on another host.
+    pub(super) fn looked_up(&self, uid: Uid, gid: Gid) -> Right {
+        let allowed = self.allowed();
+        match allowed.group {
+            Some(group) if is_member(uid, gid, group) => Right::Change,
+            _ => allowed.of_others(),
         }
     }
 }
@@ -60,6 +73,13 @@ impl Allowed {
         Self {
             group: config.group,
             others: config.others,
+        }
+    }
+
+    fn of_others(self) -> Right {
+        match self.others {
+            Others::Read => Right::Read,
+            Others::Nothing => Right::Nothing,
         }
     }
 }
@@ -87,21 +107,26 @@ mod tests {
         })
     }
 
+    fn right(rights: &Rights, uid: Uid, gid: Gid) -> Right {
+        let known = rights.known(uid, gid);
+        known.unwrap_or_else(|| rights.looked_up(uid, gid))
+    }
+
     #[test]
     fn root_may_do_all_and_others_what_they_are_allowed() {
         let (uid, gid) = SOMEBODY;
         let closed = rights(None, Others::Nothing);
-        assert_eq!(closed.of(Uid::from_raw(0), gid), Right::Change);
-        assert_eq!(closed.of(uid, gid), Right::Nothing);
-        assert_eq!(rights(None, Others::Read).of(uid, gid), Right::Read);
+        assert_eq!(right(&closed, Uid::from_raw(0), gid), Right::Change);
+        assert_eq!(right(&closed, uid, gid), Right::Nothing);
+        assert_eq!(right(&rights(None, Others::Read), uid, gid), Right::Read);
     }
 
     #[test]
     fn members_of_the_group_may_do_all() {
         let (uid, gid) = SOMEBODY;
         let open = rights(Some(gid.as_raw()), Others::Nothing);
-        assert_eq!(open.of(uid, gid), Right::Change);
-        assert_eq!(open.of(uid, Gid::from_raw(1)), Right::Nothing);
+        assert_eq!(right(&open, uid, gid), Right::Change);
+        assert_eq!(right(&open, uid, Gid::from_raw(1)), Right::Nothing);
     }
 
     #[test]
@@ -113,6 +138,6 @@ mod tests {
             group: None,
             others: Others::Read,
         });
-        assert_eq!(changed.of(uid, gid), Right::Read);
+        assert_eq!(right(&changed, uid, gid), Right::Read);
     }
 }

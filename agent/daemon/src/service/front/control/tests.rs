@@ -270,6 +270,21 @@ fn a_socket_is_open_to_those_who_may_ask_and_goes_with_the_daemon() {
 }
 
 #[test]
+fn where_metrics_cannot_be_served_the_control_api_stays_as_it_was() {
+    let mut daemon = Daemon::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it has one");
+    let other = daemon.folder.path().join("other.sock");
+    for socket in [String::new(), other.display().to_string()] {
+        let text = format!("metrics.listen = '{address}'\ncontrol.socket = '{socket}'");
+        let refused = Config::parse("test.toml", &text).expect("it makes sense");
+        assert!(daemon.front.configure(&refused).is_err());
+        daemon.client().status().expect("it still answers");
+        assert!(!other.exists(), "it stays behind");
+    }
+}
+
+#[test]
 fn another_socket_is_listened_at_before_the_old_one_goes() {
     let mut daemon = Daemon::start();
     let other = daemon.folder.path().join("other.sock");
