@@ -217,6 +217,13 @@ impl Args {
                     })
                 })
                 .or_else(|| {
+                    let own_probes = self.global.own_probes && command.reads_recording();
+                    own_probes.then(|| {
+                        "'--own-probes' says how to measure, and a recording was measured already"
+                            .to_owned()
+                    })
+                })
+                .or_else(|| {
                     (any_rule && command.reads_recording()).then(|| {
                         "rules make agents of this host's processes, and a recording has its agents \
                          already"

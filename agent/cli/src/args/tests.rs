@@ -185,3 +185,13 @@ fn the_daemon_has_its_rules_from_its_configuration_only() {
     let error = Args::from_words(words).expect_err("nobody would follow it");
     assert!(error.to_string().contains("[[rule]]"), "{error}");
 }
+
+#[test]
+fn own_probes_and_a_recording_contradict_each_other() {
+    let words = ["hostler", "agents", "--from", "load.rec", "--own-probes"];
+    let refusal = Args::from_words(words).expect_err("they contradict");
+    assert!(
+        refusal.to_string().contains("measured already"),
+        "{refusal}"
+    );
+}
