@@ -51,6 +51,25 @@ pub struct Bucket {
 }
 
 impl Durations {
+    /// Of buckets by number, with their counts. Those that are told twice count twice.
+    pub fn from_counts(counts: impl IntoIterator<Item = (u8, u64)>) -> Self {
+        let mut durations = Self::default();
+        for (bucket, count) in counts {
+            match durations.counts.last() {
+                // In order, as they mostly come, without looking for their places.
+                Some(&(last, _)) if last >= bucket => durations.add_to(bucket, count),
+                _ => durations.counts.push((bucket, count)),
+            }
+        }
+        durations.counts.retain(|(_, count)| *count > 0);
+        durations
+    }
+
+    /// Buckets by number that hold something, in order, with their counts.
+    pub fn counts(&self) -> &[(u8, u64)] {
+        &self.counts
+    }
+
     /// How many durations there are in all.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
@@ -179,6 +198,15 @@ mod tests {
                 .buckets()
                 .all(|bucket| bucket.start_ns < bucket.end_ns)
         );
+    }
+
+    #[test]
+    fn what_is_made_of_counts_is_what_they_were_of_in_whatever_order() {
+        let original = durations(&[1_000, 1_100, 60_000, 60_000]);
+        let counts = original.counts().to_vec();
+        assert_eq!(Durations::from_counts(counts.iter().copied()), original);
+        assert_eq!(Durations::from_counts(counts.into_iter().rev()), original);
+        assert!(Durations::from_counts([(5, 0)]).is_empty());
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run,
 //! [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs
 //! to which agent, [`agent_pattern`] which agents somebody means, and [`explain`] what kept an agent
-//! from running.
+//! from running. [`samples`] are windows in a few numbers, for the past and for alerts, and [`measures`] what
+//! is asked of them.
 #![forbid(unsafe_code)]
 
 pub mod agent_pattern;
@@ -21,6 +22,7 @@ pub mod explain;
 pub mod faults;
 pub mod host;
 pub mod identity;
+pub mod measures;
 pub mod node_memory;
 pub mod pairs;
 pub mod peers;
@@ -28,6 +30,7 @@ pub mod placement;
 pub mod polled;
 pub mod pressure;
 pub mod reclaim;
+pub mod samples;
 pub mod scene;
 pub mod signal;
 pub mod topology;

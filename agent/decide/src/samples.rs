@@ -1,0 +1,548 @@
+//! Samples: what an agent, a group or the host did in a stretch of time, in so few numbers that days of
+//! them can be kept, and that alerts can be judged of thousands of agents.
+//!
+//! A [`RunQueueWindow`] holds all that is measured; a [`Sample`] what one asks of the past. Samples add up
+//! in two ways: those that follow each other ([`Sample::append`]), and those of several agents at one time
+//! ([`Sample::join`]).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use hostler_common::{ledger::state, peer::class, slot::SlotLease};
+
+use crate::{
+    durations::Durations,
+    peers::PeerWindow,
+    pressure::Pressure,
+    signal::Agent,
+    window::{RunQueueWindow, Window},
+};
+
+/// Groups that are kept apart; what is in further ones is in [`OTHER_GROUPS`].
+pub const MOST_GROUPS: usize = 512;
+
+/// The group of those that found no place among the groups.
+pub const OTHER_GROUPS: &str = "[other groups]";
+
+/// What happened in a stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Plain numbers.
+    pub numbers: Numbers,
+    /// Waits for a CPU that ended.
+    pub waits: Durations,
+    /// TCP round trips to others than by a loopback address.
+    pub round_trips: Durations,
+}
+
+/// How many [`Numbers`] there are.
+pub const NUMBERS: usize = 20;
+
+/// The plain numbers of a sample. Times are those of all threads, added up, in µs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// How long it was, in µs.
+    pub length_us: u64,
+    /// Most threads at a time.
+    pub threads: u64,
+    /// Most bytes of memory at a time; 0 where nothing is known.
+    pub memory_bytes: u64,
+    /// On a CPU.
+    pub on_cpu_us: u64,
+    /// Waiting for a CPU.
+    pub wait_us: u64,
+    /// Held back by a CPU quota.
+    pub throttled_us: u64,
+    /// Blocked, not on block I/O.
+    pub blocked_us: u64,
+    /// Blocked on block I/O.
+    pub blocked_io_us: u64,
+    /// Time in which some thread lacked a CPU, as the kernel's pressure has it.
+    pub cpu_stall_us: u64,
+    /// Time in which some thread lacked memory.
+    pub memory_stall_us: u64,
+    /// Time in which some thread lacked I/O.
+    pub io_stall_us: u64,
+    /// Minor page faults.
+    pub minor_faults: u64,
+    /// Major page faults.
+    pub major_faults: u64,
+    /// Bytes read from storage.
+    pub read_bytes: u64,
+    /// Bytes written to storage.
+    pub written_bytes: u64,
+    /// Bytes sent by TCP to others than by a loopback address, and acknowledged.
+    pub sent_bytes: u64,
+    /// Bytes received so.
+    pub received_bytes: u64,
+    /// Segments sent again.
+    pub retransmitted: u64,
+    /// Switches by which a thread lost the CPU.
+    pub preemptions: u64,
+    /// Processes ended because memory ran out.
+    pub oom_kills: u64,
+}
+
+impl Numbers {
+    /// All of them in the order in which they are kept. The first three are amounts, the others sums.
+    pub fn to_array(self) -> [u64; NUMBERS] {
+        [
+            self.length_us,
+            self.threads,
+            self.memory_bytes,
+            self.on_cpu_us,
+            self.wait_us,
+            self.throttled_us,
+            self.blocked_us,
+            self.blocked_io_us,
+            self.cpu_stall_us,
+            self.memory_stall_us,
+            self.io_stall_us,
+            self.minor_faults,
+            self.major_faults,
+            self.read_bytes,
+            self.written_bytes,
+            self.sent_bytes,
+            self.received_bytes,
+            self.retransmitted,
+            self.preemptions,
+            self.oom_kills,
+        ]
+    }
+
+    /// The reverse of [`Numbers::to_array`].
+    pub fn from_array(numbers: [u64; NUMBERS]) -> Self {
+        let [
+            length_us,
+            threads,
+            memory_bytes,
+            on_cpu_us,
+            wait_us,
+            throttled_us,
+            blocked_us,
+            blocked_io_us,
+            cpu_stall_us,
+            memory_stall_us,
+            io_stall_us,
+            minor_faults,
+            major_faults,
+            read_bytes,
+            written_bytes,
+            sent_bytes,
+            received_bytes,
+            retransmitted,
+            preemptions,
+            oom_kills,
+        ] = numbers;
+        Self {
+            length_us,
+            threads,
+            memory_bytes,
+            on_cpu_us,
+            wait_us,
+            throttled_us,
+            blocked_us,
+            blocked_io_us,
+            cpu_stall_us,
+            memory_stall_us,
+            io_stall_us,
+            minor_faults,
+            major_faults,
+            read_bytes,
+            written_bytes,
+            sent_bytes,
+            received_bytes,
+            retransmitted,
+            preemptions,
+            oom_kills,
+        }
+    }
+
+    /// Adds the sums, and leaves the first three as they are.
+    fn add_sums(&mut self, other: &Self) {
+        let (mut sums, more) = (self.to_array(), other.to_array());
+        for (sum, more) in sums.iter_mut().zip(more).skip(3) {
+            *sum = sum.saturating_add(more);
+        }
+        *self = Self::from_array(sums);
+    }
+}
+
+impl Sample {
+    /// What a window says of an agent.
+    pub fn of(window: &RunQueueWindow, length_us: u64) -> Self {
+        let spent_us = |state: u32| window.ledger.spent_ns(state) / 1_000;
+        let polled = window.polled();
+        let mut numbers = Numbers {
+            length_us,
+            threads: window.ledger.threads,
+            memory_bytes: polled
+                .memory
+                .map_or(0, |(amounts, _)| amounts.current_bytes),
+            on_cpu_us: spent_us(state::ON_CPU),
+            wait_us: spent_us(state::WAITING_WOKEN) + spent_us(state::WAITING_PREEMPTED),
+            throttled_us: spent_us(state::THROTTLED),
+            blocked_us: spent_us(state::BLOCKED),
+            blocked_io_us: spent_us(state::BLOCKED_IO),
+            minor_faults: window.faults.minor,
+            major_faults: window.faults.major,
+            read_bytes: window.block_io.read_bytes,
+            written_bytes: window.block_io.written_bytes,
+            preemptions: window.involuntary_switches,
+            oom_kills: window.oom_kills,
+            ..Numbers::default()
+        };
+        numbers.set_pressure(polled.pressure);
+        Self {
+            numbers,
+            waits: window.waits(),
+            round_trips: Durations::default(),
+        }
+    }
+
+    /// Adds what its sockets did with one peer.
+    fn add_peer(&mut self, window: &PeerWindow) {
+        self.round_trips.add(&window.round_trip);
+        for (sum, more) in [
+            (&mut self.numbers.sent_bytes, window.counts.sent_bytes),
+            (
+                &mut self.numbers.received_bytes,
+                window.counts.received_bytes,
+            ),
+            (&mut self.numbers.retransmitted, window.counts.retransmitted),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+
+    /// Adds the sample that follows in time.
+    pub fn append(&mut self, next: &Self) {
+        let (sum, more) = (&mut self.numbers, &next.numbers);
+        sum.length_us = sum.length_us.saturating_add(more.length_us);
+        sum.threads = sum.threads.max(more.threads);
+        sum.memory_bytes = sum.memory_bytes.max(more.memory_bytes);
+        self.add_durations(next);
+    }
+
+    /// Adds the sample of another agent at the same time.
+    pub fn join(&mut self, other: &Self) {
+        let (sum, more) = (&mut self.numbers, &other.numbers);
+        sum.length_us = sum.length_us.max(more.length_us);
+        sum.threads = sum.threads.saturating_add(more.threads);
+        sum.memory_bytes = sum.memory_bytes.saturating_add(more.memory_bytes);
+        self.add_durations(other);
+    }
+
+    fn add_durations(&mut self, other: &Self) {
+        self.numbers.add_sums(&other.numbers);
+        self.waits.add(&other.waits);
+        self.round_trips.add(&other.round_trips);
+    }
+
+    /// Whether nothing happened, and nothing is known of memory.
+    pub fn is_empty(&self) -> bool {
+        self.waits.is_empty()
+            && self.round_trips.is_empty()
+            && self.numbers.to_array()[2..]
+                .iter()
+                .all(|&number| number == 0)
+    }
+}
+
+impl Numbers {
+    fn set_pressure(&mut self, pressure: Option<Pressure>) {
+        let pressure = pressure.unwrap_or_default();
+        self.cpu_stall_us = pressure.cpu.some_us;
+        self.memory_stall_us = pressure.memory.some_us;
+        self.io_stall_us = pressure.io.some_us;
+    }
+}
+
+/// Samples of all that there is, for one window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    /// How long the window was, in µs.
+    pub length_us: u64,
+    /// The host.
+    pub host: Sample,
+    /// Groups.
+    pub groups: BTreeMap<Arc<str>, Sample>,
+    /// Agents, by lease; also such as did nothing, of which the sample is empty.
+    pub agents: BTreeMap<SlotLease, (Arc<Agent>, Sample)>,
+}
+
+/// Makes samples of windows that follow each other.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    /// Memory of each agent when its cgroup was last read, in bytes, which is done in turn.
+    memory_bytes: BTreeMap<SlotLease, u64>,
+    groups: BTreeSet<Arc<str>>,
+}
+
+impl Sampler {
+    /// The samples of a window.
+    pub fn sample(&mut self, window: &Window) -> Samples {
+        let length_us = window.length_ns() / 1_000;
+        let mut agents: BTreeMap<SlotLease, (Arc<Agent>, Sample)> = (window.agents.iter())
+            .map(|(lease, (agent, row))| (*lease, (Arc::clone(agent), Sample::of(row, length_us))))
+            .collect();
+        for (key, peer) in &window.peers {
+            if key.peer != class::LOOPBACK
+                && let Some((_, sample)) = agents.get_mut(&key.agent)
+            {
+                sample.add_peer(peer);
+            }
+        }
+        self.fill_memory(&mut agents);
+        let whole = || Sample {
+            numbers: Numbers {
+                length_us,
+                ..Numbers::default()
+            },
+            ..Sample::default()
+        };
+        // Groups that are gone make room for others.
+        let there: BTreeSet<&Arc<str>> = agents.values().map(|(agent, _)| &agent.group).collect();
+        self.groups.retain(|group| there.contains(group));
+        let (mut host, mut groups) = (whole(), BTreeMap::new());
+        for (agent, sample) in agents.values() {
+            host.join(sample);
+            let group = self.group(&agent.group);
+            groups.entry(group).or_insert_with(whole).join(sample);
+        }
+        // Memory of agents stands for the gaps between readings in sums only.
+        for (lease, (_, sample)) in &mut agents {
+            let polled = window.agents.get(lease).map(|(_, row)| row.polled());
+            if polled.is_none_or(|polled| polled.length_ns == 0) {
+                sample.numbers.memory_bytes = 0;
+            }
+        }
+        if let Some(of_host) = &window.host {
+            host.numbers.set_pressure(of_host.pressure);
+            let pools = &of_host.pools;
+            host.numbers.memory_bytes = pools.total_bytes.saturating_sub(pools.available_bytes);
+        }
+        Samples {
+            length_us,
+            host,
+            groups,
+            agents,
+        }
+    }
+
+    fn fill_memory(&mut self, agents: &mut BTreeMap<SlotLease, (Arc<Agent>, Sample)>) {
+        for (lease, (_, sample)) in agents.iter_mut() {
+            match sample.numbers.memory_bytes {
+                0 => {
+                    let last = self.memory_bytes.get(lease).copied();
+                    sample.numbers.memory_bytes = last.unwrap_or(0);
+                }
+                bytes => {
+                    self.memory_bytes.insert(*lease, bytes);
+                }
+            }
+        }
+        if self.memory_bytes.len() > agents.len() {
+            self.memory_bytes
+                .retain(|lease, _| agents.contains_key(lease));
+        }
+    }
+
+    /// The name under which a group is kept.
+    fn group(&mut self, name: &Arc<str>) -> Arc<str> {
+        if self.groups.contains(name) {
+            return Arc::clone(name);
+        }
+        if self.groups.len() >= MOST_GROUPS {
+            return OTHER_GROUPS.into();
+        }
+        self.groups.insert(Arc::clone(name));
+        Arc::clone(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        host::HostWindow,
+        identity::Kind,
+        polled::{MemoryAmounts, PolledWindow},
+        pressure::Stall,
+        reclaim::Reclaim,
+        signal::AgentSource,
+    };
+
+    fn agent(slot: u32, group: &str) -> Arc<Agent> {
+        Arc::new(Agent {
+            id: SlotLease {
+                slot,
+                generation: 1,
+            },
+            name: format!("{group}/{slot}").into(),
+            group: group.into(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
+            place: "".into(),
+        })
+    }
+
+    fn window(rows: Vec<(Arc<Agent>, RunQueueWindow)>) -> Window {
+        Window {
+            from_ns: 1_000_000_000,
+            to_ns: 3_000_000_000,
+            agents: rows
+                .into_iter()
+                .map(|(agent, row)| (agent.id, (agent, row)))
+                .collect(),
+            ..Window::default()
+        }
+    }
+
+    fn row(on_cpu_ns: i64, memory_bytes: Option<u64>) -> RunQueueWindow {
+        let mut row = RunQueueWindow::default();
+        row.ledger.ns[state::ON_CPU as usize] = on_cpu_ns;
+        row.ledger.threads = 3;
+        row.polled = memory_bytes.map(|current_bytes| {
+            let amounts = MemoryAmounts {
+                current_bytes,
+                ..MemoryAmounts::default()
+            };
+            Box::new(PolledWindow {
+                length_ns: 1,
+                memory: Some((amounts, Reclaim::default())),
+                ..PolledWindow::default()
+            })
+        });
+        row
+    }
+
+    #[test]
+    fn groups_and_the_host_are_the_sums_of_their_agents() {
+        let mut makes = Sampler::default();
+        let (a, b, c) = (agent(10, "x"), agent(11, "x"), agent(12, "y"));
+        let samples = makes.sample(&window(vec![
+            (a, row(5_000, None)),
+            (b, row(7_000, None)),
+            (c, row(1_000, None)),
+        ]));
+        assert_eq!(samples.length_us, 2_000_000);
+        assert_eq!(samples.host.numbers.on_cpu_us, 13);
+        assert_eq!(samples.host.numbers.threads, 9);
+        assert_eq!(samples.groups["x"].numbers.on_cpu_us, 12);
+        assert_eq!(samples.groups["x"].numbers.length_us, 2_000_000);
+    }
+
+    #[test]
+    fn memory_that_is_read_in_turn_counts_in_sums_until_it_is_read_again() {
+        let mut makes = Sampler::default();
+        let (a, b) = (agent(10, "x"), agent(11, "x"));
+        let both = |a_bytes, b_bytes| {
+            window(vec![
+                (Arc::clone(&a), row(1, a_bytes)),
+                (Arc::clone(&b), row(1, b_bytes)),
+            ])
+        };
+        let memory = |samples: &Samples| samples.groups["x"].numbers.memory_bytes;
+        assert_eq!(memory(&makes.sample(&both(Some(5), None))), 5);
+        let second = makes.sample(&both(None, Some(7)));
+        assert_eq!(memory(&second), 12);
+        assert_eq!(second.agents[&a.id].1.numbers.memory_bytes, 0);
+        assert_eq!(memory(&makes.sample(&both(Some(2), None))), 9);
+        let gone = window(vec![(Arc::clone(&b), row(1, None))]);
+        assert_eq!(memory(&makes.sample(&gone)), 7);
+    }
+
+    #[test]
+    fn pressure_and_memory_of_the_host_are_its_own() {
+        let mut window = window(vec![(agent(10, "x"), row(1, Some(5)))]);
+        let stall = Stall {
+            some_us: 70,
+            full_us: 0,
+        };
+        let mut host = HostWindow {
+            pressure: Some(Pressure {
+                memory: stall,
+                ..Pressure::default()
+            }),
+            ..HostWindow::default()
+        };
+        host.pools.total_bytes = 100;
+        host.pools.available_bytes = 60;
+        window.host = Some(host);
+        let samples = Sampler::default().sample(&window);
+        assert_eq!(samples.host.numbers.memory_stall_us, 70);
+        assert_eq!(samples.host.numbers.memory_bytes, 40);
+    }
+
+    #[test]
+    fn groups_beyond_the_limit_are_one_and_nothing_of_them_is_lost() {
+        let rows: Vec<_> = (0..MOST_GROUPS + 5)
+            .map(|number| {
+                let slot = u32::try_from(number).expect("few");
+                (agent(slot, &format!("g{number}")), row(1_000, None))
+            })
+            .collect();
+        let mut makes = Sampler::default();
+        let samples = makes.sample(&window(rows));
+        assert_eq!(samples.groups.len(), MOST_GROUPS + 1);
+        assert_eq!(samples.groups[OTHER_GROUPS].numbers.on_cpu_us, 5);
+        let later = makes.sample(&window(vec![(agent(7_000, "new"), row(1_000, None))]));
+        assert!(later.groups.contains_key("new"), "the others are gone");
+    }
+
+    fn sample() -> impl Strategy<Value = Sample> {
+        let numbers = prop::array::uniform20(0_u64..1 << 40).prop_map(Numbers::from_array);
+        let waits = prop::collection::vec(0_u64..1 << 40, 0..5);
+        (numbers, waits).prop_map(|(numbers, waits)| {
+            let mut sample = Sample {
+                numbers,
+                ..Sample::default()
+            };
+            for ns in waits {
+                sample.waits.count(ns);
+            }
+            sample
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_numbers_are_the_same_after_they_were_an_array(sample in sample()) {
+            let numbers = sample.numbers;
+            prop_assert_eq!(Numbers::from_array(numbers.to_array()), numbers);
+        }
+
+        #[test]
+        fn in_which_order_agents_are_joined_makes_no_difference(
+            one in sample(), two in sample(), three in sample()
+        ) {
+            let mut forwards = one.clone();
+            forwards.join(&two);
+            forwards.join(&three);
+            let mut backwards = three;
+            backwards.join(&two);
+            backwards.join(&one);
+            prop_assert_eq!(forwards, backwards);
+        }
+
+        #[test]
+        fn adding_minutes_gives_what_adding_their_seconds_gives(
+            samples in prop::collection::vec(sample(), 4)
+        ) {
+            let add = |samples: &[Sample]| {
+                let mut sum = samples[0].clone();
+                for next in &samples[1..] {
+                    sum.append(next);
+                }
+                sum
+            };
+            let minutes = [add(&samples[..2]), add(&samples[2..])];
+            prop_assert_eq!(add(&minutes), add(&samples));
+        }
+    }
+}
