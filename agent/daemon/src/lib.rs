@@ -1,12 +1,13 @@
 //! The loop that joins Hostler's rooms: signals come from `observe`, windows from `decide`.
 //!
-//! It is the only room that knows the others. [`run`] is the daemon, by its [`config`], and [`metrics`]
-//! are what it serves. [`watch()`] is the loop of a command: it reads the host at each tick and hands over a
-//! window whenever one is due; [`recording`] keeps what was read, and [`Replay`] does with it what
-//! [`watch()`] does with the host.
+//! It is the only room that knows the others. [`run`] is the daemon, by its [`config`]; [`metrics`] and
+//! [`control`] are what it serves, and the [`history`] is what it keeps. [`watch()`] is the loop of a
+//! command: it reads the host at each tick and hands over a window whenever one is due; [`recording`] keeps
+//! what was read, and [`Replay`] does with it what [`watch()`] does with the host.
 
 pub mod config;
 pub mod control;
+pub mod history;
 pub mod metrics;
 pub mod recording;
 mod replay;

@@ -15,6 +15,7 @@ mod tests;
 mod text;
 mod totals;
 
+pub(crate) use self::text::shortened;
 pub use self::{
     own_cost::{OwnCost, Paces, ProcessCost},
     ranking::Policy,

@@ -243,7 +243,7 @@ fn middle_ns(start_ns: u64, end_ns: u64) -> f64 {
 const MAX_LABEL_BYTES: usize = 256;
 
 /// A name that is no longer than a label's value may be. Who has the same name then is the same.
-pub(super) fn shortened(name: &Arc<str>) -> Arc<str> {
+pub(crate) fn shortened(name: &Arc<str>) -> Arc<str> {
     if name.len() <= MAX_LABEL_BYTES {
         return Arc::clone(name);
     }
