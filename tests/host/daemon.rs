@@ -86,6 +86,9 @@ pub(crate) const TESTS: &[Test] = &[
 /// The control socket, in the daemon's folder.
 const SOCKET: &str = "control.sock";
 
+/// Its history, there too.
+const HISTORY: &str = "history";
+
 /// A daemon with a configuration of its own.
 struct Daemon {
     running: Running,
@@ -179,7 +182,12 @@ impl Daemon {
 fn configuration(folder: &Path, address: SocketAddr, more: &str) -> String {
     let socket = folder.join(SOCKET);
     let socket = socket.display();
-    format!("metrics.listen = '{address}'\ncontrol.socket = '{socket}'\n{more}\n")
+    let history = folder.join(HISTORY);
+    let history = history.display();
+    format!(
+        "metrics.listen = '{address}'\ncontrol.socket = '{socket}'\nhistory.folder = '{history}'\n\
+         {more}\n"
+    )
 }
 
 fn a_prometheus_scrapes_the_daemon_and_promtool_has_nothing_to_say(host: &Host) {

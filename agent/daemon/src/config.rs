@@ -6,6 +6,7 @@
 mod access;
 mod difference;
 mod document;
+mod history;
 mod raw;
 mod span;
 
@@ -34,7 +35,11 @@ pub(crate) use self::difference::difference;
 pub use self::{
     access::Access,
     document::document,
-    raw::{LogFormat, Others, RawConfig, RawControl, RawLog, RawMetrics, RawSignals, RawTls},
+    history::HistoryConfig,
+    raw::{
+        LogFormat, Others, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals,
+        RawTls,
+    },
     span::Span,
 };
 
@@ -100,6 +105,8 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     /// The control API; `None` if there is to be none.
     pub control: Option<ControlConfig>,
+    /// The history; `None` if there is to be none.
+    pub history: Option<HistoryConfig>,
 }
 
 /// The control API.
@@ -178,6 +185,7 @@ impl Config {
             rules,
             metrics: metrics(&raw.metrics)?,
             control: control(&raw.control)?,
+            history: HistoryConfig::read(&raw.history)?,
             raw,
         })
     }
@@ -399,6 +407,13 @@ mod tests {
                 "[control]\ngroup = 'no-such-group'",
                 "control.group",
                 "`no-such-group`",
+            ),
+            ("[history]\nfolder = 'here'", "history.folder", "whole path"),
+            ("[history]\nsize_mib = 1", "history.size_mib", "from 16 to"),
+            (
+                "[history]\nminutes = '1m'",
+                "history.minutes",
+                "from 1h to 90days",
             ),
             ("[control]\nothers = 'all'", "others", "`nothing` or `read`"),
             ("[peers]\nlan = ['10.0.0.1']", "peers.lan", "gives itself"),

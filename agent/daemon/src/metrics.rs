@@ -17,7 +17,7 @@ mod totals;
 
 pub(crate) use self::text::shortened;
 pub use self::{
-    own_cost::{OwnCost, Paces, ProcessCost},
+    own_cost::{HistoryCost, OwnCost, Paces, ProcessCost},
     ranking::Policy,
     reference::reference,
     text::Format,

@@ -273,6 +273,24 @@ pub struct Samples {
     pub agents: BTreeMap<SlotLease, (Arc<Agent>, Sample)>,
 }
 
+impl Samples {
+    /// Adds the samples of the window that follows. An agent's newest name is kept.
+    pub fn append(&mut self, next: &Self) {
+        self.length_us = self.length_us.saturating_add(next.length_us);
+        self.host.append(&next.host);
+        for (group, more) in &next.groups {
+            let sum = self.groups.entry(Arc::clone(group)).or_default();
+            sum.append(more);
+        }
+        for (lease, (agent, more)) in &next.agents {
+            let sum = self.agents.entry(*lease);
+            let (name, sum) = sum.or_insert_with(|| (Arc::clone(agent), Sample::default()));
+            *name = Arc::clone(agent);
+            sum.append(more);
+        }
+    }
+}
+
 /// Makes samples of windows that follow each other.
 #[derive(Debug, Default)]
 pub struct Sampler {

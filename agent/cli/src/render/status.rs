@@ -34,6 +34,7 @@ pub(crate) fn status_text(report: &StatusReport, width: usize) -> String {
                     format!("http(s)://{address}/metrics")
                 }),
         ),
+        ("history", report.history.clone()),
         ("agents", count(report.agents)),
         ("watched by", count(report.watchers.into())),
         (
@@ -67,6 +68,7 @@ mod tests {
             kernel: "6.1.0".to_owned(),
             configuration: "/etc/hostler/hostler.toml".to_owned(),
             metrics_address: Some("127.0.0.1:9465".to_owned()),
+            history: "kept in /var/lib/hostler".to_owned(),
             agents: 4462,
             watchers: 1,
             tick_ms: 1000,
@@ -80,6 +82,7 @@ mod tests {
             host          node-7, Linux 6.1.0
             configuration /etc/hostler/hostler.toml
             metrics       http(s)://127.0.0.1:9465/metrics
+            history       kept in /var/lib/hostler
             agents        4,462
             watched by    1
             ticks         93,784, each 1s; 3 late; the last one 420 ms ago

@@ -21,6 +21,8 @@ pub(crate) struct StatusReport {
     pub(crate) configuration: String,
     /// Where metrics are served; `None` if they are not.
     pub(crate) metrics_address: Option<String>,
+    /// Whether a history is kept, and where or why not.
+    pub(crate) history: String,
     /// Agents that had threads at the last reading.
     pub(crate) agents: u64,
     /// Who watches.
@@ -46,6 +48,7 @@ impl From<Status> for StatusReport {
             kernel: status.kernel,
             configuration: status.configuration,
             metrics_address: (!address.is_empty()).then_some(address),
+            history: status.history,
             agents: status.agents,
             watchers: status.watchers,
             tick_ms: status.tick_ms,

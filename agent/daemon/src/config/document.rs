@@ -7,7 +7,7 @@ use documented::DocumentedFields as _;
 use hostler_decide::identity::{RawMatch, RawRule};
 use toml::{Table, Value};
 
-use super::raw::{RawConfig, RawControl, RawLog, RawMetrics, RawSignals, RawTls};
+use super::raw::{RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals, RawTls};
 
 const HEAD: &str = "\
 # Hostler's configuration, with its defaults: what is behind a `#` without a space after it is what
@@ -114,6 +114,7 @@ fn doc(path: &str, key: &str) -> &'static str {
         "" => RawConfig::get_field_docs(key),
         "log" => RawLog::get_field_docs(key),
         "signals" => RawSignals::get_field_docs(key),
+        "history" => RawHistory::get_field_docs(key),
         "control" => RawControl::get_field_docs(key),
         "metrics" => RawMetrics::get_field_docs(key),
         "metrics.tls" => RawTls::get_field_docs(key),

@@ -8,7 +8,7 @@ use hostler_decide::identity::{RawMatch, RawRule};
 use serde::{Deserialize, Serialize};
 
 use super::Span;
-use crate::control::DEFAULT_SOCKET;
+use crate::{control::DEFAULT_SOCKET, history::DEFAULT_FOLDER};
 
 /// All that can be written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
@@ -25,6 +25,8 @@ pub struct RawConfig {
     pub metrics: RawMetrics,
     /// The socket at which commands such as `hostler agents` and `hostler status` ask the daemon.
     pub control: RawControl,
+    /// What is kept of the past on this host, for `hostler trend` and `hostler report`.
+    pub history: RawHistory,
     /// Names for whoever is at the other end of TCP sockets. A place is an address, a network or the
     /// name of a host, each with a port or without; names of hosts are looked up when the file is read.
     pub peers: BTreeMap<String, Vec<String>>,
@@ -118,6 +120,22 @@ pub struct RawControl {
     pub others: Others,
 }
 
+/// The history.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHistory {
+    /// The folder of its file, as a whole path; "" for no history.
+    pub folder: String,
+    /// For how long it tells seconds apart (or ticks, if those are longer), from 1m to 1day.
+    pub seconds: Span,
+    /// For how long it tells minutes apart, from 1h to 90days.
+    pub minutes: Span,
+    /// For how long it tells hours apart, from 1day to 1000days.
+    pub hours: Span,
+    /// How large its file may become, in MiB; what is oldest goes first. At least 16.
+    pub size_mib: u64,
+}
+
 /// What users may do who are neither root nor in the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -150,6 +168,7 @@ impl Default for RawConfig {
             signals: RawSignals::default(),
             metrics: RawMetrics::default(),
             control: RawControl::default(),
+            history: RawHistory::default(),
             peers: BTreeMap::new(),
             rule: Vec::new(),
         }
@@ -200,6 +219,19 @@ impl Default for RawControl {
             socket: DEFAULT_SOCKET.to_owned(),
             group: String::new(),
             others: Others::Nothing,
+        }
+    }
+}
+
+impl Default for RawHistory {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            folder: DEFAULT_FOLDER.to_owned(),
+            seconds: Span(Duration::from_mins(15)),
+            minutes: Span(2 * DAY),
+            hours: Span(90 * DAY),
+            size_mib: 512,
         }
     }
 }

@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
+
 /// A time, written as numbers with units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -35,7 +38,16 @@ impl From<Span> for String {
 
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = humantime::format_duration(self.0).to_string();
+        // Months have no one length: days are the longest unit.
+        let (days, rest) = (self.0.as_secs() / DAY_S, self.0.as_secs() % DAY_S);
+        if days > 0 {
+            write!(formatter, "{days}day{}", if days == 1 { "" } else { "s" })?;
+        }
+        let rest = Duration::new(rest, self.0.subsec_nanos());
+        if days > 0 && rest.is_zero() {
+            return Ok(());
+        }
+        let text = humantime::format_duration(rest).to_string();
         formatter.write_str(&text.replace(' ', ""))
     }
 }
@@ -46,7 +58,9 @@ mod tests {
 
     #[test]
     fn a_time_is_read_as_it_is_written() {
-        for text in ["100ms", "1s", "1m30s", "15m", "1day"] {
+        for text in [
+            "100ms", "1s", "1m30s", "15m", "1day", "90days", "2days3h", "0s",
+        ] {
             let span: Span = text.parse().expect("a time");
             assert_eq!(span.to_string(), text);
         }

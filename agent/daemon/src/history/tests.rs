@@ -261,7 +261,7 @@ fn what_is_too_old_or_too_much_goes_the_oldest_first_and_the_file_stays_within_i
     let covered = history(folder.path()).whole().expect("it can be read");
     assert_eq!(
         covered.expect("there is something").to_ms,
-        BEGIN_MS + 1_500_000
+        BEGIN_MS + 600_000
     );
 }
 

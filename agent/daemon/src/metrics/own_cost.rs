@@ -17,10 +17,25 @@ pub struct OwnCost {
     pub scrapes: BTreeMap<&'static str, u64>,
     /// Connections that were refused, by interface and reason.
     pub refused: BTreeMap<(&'static str, &'static str), u64>,
+    /// The history.
+    pub history: HistoryCost,
     /// CPU time of writing metrics, in ns.
     pub writing_cpu_ns: u64,
     /// The process; `None` if it can't be read.
     pub process: Option<ProcessCost>,
+}
+
+/// What is counted of the history.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HistoryCost {
+    /// Stretches of time that were written.
+    pub written: u64,
+    /// Those that were lost.
+    pub lost: u64,
+    /// Those that went before their time, for want of room.
+    pub expelled: u64,
+    /// What all samples take now, in bytes.
+    pub bytes: u64,
 }
 
 /// Ticks, and how long they took.

@@ -2,6 +2,7 @@
 //! threads of its own, so that none of that holds up a tick.
 
 mod control;
+mod history;
 mod http;
 mod refusals;
 mod state;
@@ -14,14 +15,20 @@ use std::{
     time::Duration,
 };
 
+use hostler_decide::samples::Sampler;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc::{Receiver, Sender, channel, error::TrySendError},
+    task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::refusals::Refusals;
-use self::{control::Control, state::State};
+use self::{
+    control::Control,
+    history::{HistoryThread, ToHistory},
+    state::State,
+};
+pub(super) use self::{history::HistoryCounts, refusals::Refusals};
 use super::{
     ServiceError,
     questions::Question,
@@ -60,6 +67,9 @@ pub(super) struct Front {
     /// To the loop.
     questions: Sender<Question>,
     control: Option<Control>,
+    /// Adds up what is handed over.
+    taking: JoinHandle<()>,
+    history: HistoryThread,
 }
 
 /// An address that is listened at.
@@ -89,7 +99,9 @@ impl Front {
         })?;
         let (handed, from_loop) = channel(ROOM);
         let state = Arc::new(State::new(config));
-        runtime.spawn(take(from_loop, Arc::clone(&state)));
+        let history = HistoryThread::start(Arc::clone(state.history()))?;
+        let to_history = history.sender(Arc::clone(state.history()));
+        let taking = runtime.spawn(take(from_loop, Arc::clone(&state), to_history));
         let mut front = Self {
             runtime,
             handed,
@@ -101,6 +113,8 @@ impl Front {
             listening: None,
             questions,
             control: None,
+            taking,
+            history,
         };
         front.configure(config)?;
         Ok(front)
@@ -131,6 +145,7 @@ impl Front {
             (None, Some(wanted), Some(control)) => control.configure(wanted),
             (control, _, _) => self.control = control,
         }
+        self.history.configure(config.history.as_ref());
         self.state.configure(config);
         Ok(())
     }
@@ -233,21 +248,45 @@ impl Front {
         }
         self.stop.cancel();
         self.tasks.close();
-        let (runtime, tasks) = (self.runtime, self.tasks);
-        let ended = runtime.block_on(async { tokio::time::timeout(GRACE, tasks.wait()).await });
+        let Self {
+            runtime,
+            tasks,
+            handed,
+            taking,
+            history,
+            ..
+        } = self;
+        // What was handed over is still taken.
+        drop(handed);
+        let ended = runtime.block_on(async {
+            let taken = async { drop(taking.await) };
+            tokio::time::timeout(GRACE, async { tokio::join!(tasks.wait(), taken) }).await
+        });
         if ended.is_err() {
             tracing::warn!("some clients did not end in time and are cut off");
         }
         runtime.shutdown_timeout(GRACE);
+        history.end(GRACE);
     }
 }
 
 /// Adds up what is handed over.
-async fn take(mut from_loop: Receiver<Handed>, state: Arc<State>) {
+async fn take(mut from_loop: Receiver<Handed>, state: Arc<State>, history: ToHistory) {
+    let mut sampler = Sampler::default();
     while let Some(handed) = from_loop.recv().await {
         match handed {
-            Handed::Beginning(beginning) => state.begin(*beginning),
-            Handed::Tick(tick) => state.add(&tick),
+            Handed::Beginning(beginning) => {
+                // Agents that are found anew have other slots.
+                sampler = Sampler::default();
+                state.begin(*beginning);
+            }
+            Handed::Tick(tick) => {
+                state.add(&tick);
+                if state.keeps_history() {
+                    let all = Arc::new(sampler.sample(&tick.window));
+                    history.hand_over(tick.told.wall_ms, &all);
+                }
+            }
         }
     }
 }

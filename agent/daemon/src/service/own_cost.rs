@@ -5,10 +5,10 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use procfs::process::{LimitValue, Process};
 
 use super::{
-    front::Refusals,
+    front::{HistoryCounts, Refusals},
     tick::{Pace, ProbeCost, Tick},
 };
-use crate::metrics::{Format, OwnCost, ProcessCost};
+use crate::metrics::{Format, HistoryCost, OwnCost, ProcessCost};
 
 /// What is known of it, added up.
 #[derive(Default)]
@@ -75,7 +75,13 @@ impl OwnCosts {
     }
 
     /// All of it now.
-    pub(super) fn now(&mut self, refusals: &Refusals) -> &OwnCost {
+    pub(super) fn now(&mut self, refusals: &Refusals, history: &HistoryCounts) -> &OwnCost {
+        self.cost.history = HistoryCost {
+            written: history.written.load(Relaxed),
+            lost: history.lost.load(Relaxed),
+            expelled: history.expelled.load(Relaxed),
+            bytes: history.bytes.load(Relaxed),
+        };
         for (interface, refused) in [("http", &refusals.http), ("control", &refusals.control)] {
             for (reason, count) in [
                 ("too_many", &refused.too_many),

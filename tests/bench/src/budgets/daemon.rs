@@ -104,7 +104,10 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     let address = free_address()?;
     std::fs::write(
         &file,
-        format!("metrics.listen = '{address}'\ncontrol.socket = ''\n"),
+        format!(
+            "metrics.listen = '{address}'\ncontrol.socket = ''\nhistory.folder = '{}'\n",
+            folder.path().join("history").display()
+        ),
     )
     .context("a configuration")?;
     let command = format!("run --config {}", file.display());

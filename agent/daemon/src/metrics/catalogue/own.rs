@@ -126,6 +126,38 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
             }
         },
     },
+    Of {
+        metric: Metric::counter(
+            "history_written_stretches",
+            &[],
+            "Stretches of time (seconds, or longer ticks) that were written to the history.",
+        ),
+        samples: |own, take| take(format_args!(""), own.history.written as f64),
+    },
+    Of {
+        metric: Metric::counter(
+            "history_lost_stretches",
+            &[],
+            "Those that are not in it, since its file could not be written, or not as fast as they came.",
+        ),
+        samples: |own, take| take(format_args!(""), own.history.lost as f64),
+    },
+    Of {
+        metric: Metric::counter(
+            "history_expelled_stretches",
+            &[],
+            "Stretches of the history that went before their time, since it would have become too large.",
+        ),
+        samples: |own, take| take(format_args!(""), own.history.expelled as f64),
+    },
+    Of {
+        metric: Metric::gauge(
+            "history_bytes",
+            &[],
+            "What the samples in the history take; its file is up to twice as large.",
+        ),
+        samples: |own, take| take(format_args!(""), own.history.bytes as f64),
+    },
 ];
 
 /// Of its process, by the names that Prometheus' own libraries use.

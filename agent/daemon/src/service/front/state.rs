@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicU64,
+            AtomicBool, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -25,6 +25,7 @@ use super::{
         tick::{Beginning, Tick},
     },
     control::Watchers,
+    history::HistoryCounts,
     http::Encoding,
     refusals::Refusals,
 };
@@ -43,6 +44,8 @@ pub(super) struct State {
     kept: Mutex<Kept>,
     refusals: Refusals,
     watchers: Arc<Watchers>,
+    history: Arc<HistoryCounts>,
+    keeps_history: AtomicBool,
     access: Mutex<Access>,
     began: Instant,
     /// When the last tick came, in ms after `began`; 0 before the first.
@@ -75,6 +78,8 @@ impl State {
             }),
             refusals: Refusals::default(),
             watchers: Arc::default(),
+            history: Arc::default(),
+            keeps_history: AtomicBool::new(false),
             access: Mutex::default(),
             began: Instant::now(),
             last_tick_ms: AtomicU64::new(0),
@@ -98,6 +103,16 @@ impl State {
         &self.watchers
     }
 
+    /// What is counted of the history.
+    pub(super) fn history(&self) -> &Arc<HistoryCounts> {
+        &self.history
+    }
+
+    /// Whether there is to be one.
+    pub(super) fn keeps_history(&self) -> bool {
+        self.keeps_history.load(Relaxed)
+    }
+
     /// What whoever asks must have.
     pub(super) fn access(&self) -> Access {
         let access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +128,7 @@ impl State {
         let tick_ms = u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX);
         self.tick_ms.store(tick_ms, Relaxed);
         self.watchers.set_tick(config.tick);
+        self.keeps_history.store(config.history.is_some(), Relaxed);
         let mut kept = self.kept();
         kept.configuration.clone_from(&config.origin);
         kept.policy = config.policy();
@@ -163,7 +179,7 @@ impl State {
         }
         let totals = kept.measured.as_mut()?;
         let began = thread_cpu_time();
-        let (text, written) = totals.write(format, kept.costs.now(&self.refusals));
+        let (text, written) = totals.write(format, kept.costs.now(&self.refusals, &self.history));
         if written.left_out > 0 {
             tracing::debug!(left_out = written.left_out, "series found no room");
         }
@@ -234,6 +250,7 @@ impl State {
             ticks,
             late_ticks,
             silent_ms: milliseconds(uptime.saturating_sub(last)),
+            history: self.history.state(),
             ..Status::default()
         }
     }

@@ -25,8 +25,11 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// A front that listens nowhere and knows what host it is about.
 fn front() -> Front {
-    let config =
-        Config::parse("test", "metrics.listen = ''\ncontrol.socket = ''").expect("it makes sense");
+    let config = Config::parse(
+        "test",
+        "metrics.listen = ''\ncontrol.socket = ''\nhistory.folder = ''",
+    )
+    .expect("it makes sense");
     let (questions, _) = channel(1);
     let mut front = Front::start(&config, questions).expect("threads can be started");
     front.begin(Beginning::default());
