@@ -2,6 +2,7 @@
 
 mod explain;
 mod options;
+mod past;
 mod placement;
 mod record;
 mod run;
@@ -22,6 +23,8 @@ pub(crate) use options::{
     AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
     LedgerArgs, LiveArgs, PeerArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
 };
+pub(crate) use past::{PastArgs, ReportArgs, TrendArgs};
+use past::{REPORT_HELP, TREND_HELP};
 use placement::{TOPOLOGY_HELP, WAKES_HELP};
 pub(crate) use placement::{TopologyArgs, WakesArgs};
 use record::{RECORD_HELP, REPLAY_HELP};
@@ -41,6 +44,7 @@ Examples:
   hostler doctor                     what Hostler can measure on this host
   hostler run                        the daemon, with metrics for Prometheus
   hostler status                     how the daemon does
+  hostler trend --last 24h           what the daemon has kept of the past
 
 Exit status:
   0  all went well
@@ -113,6 +117,12 @@ pub(crate) enum Command {
     /// Measure this host for as long as it runs, and serve metrics
     #[command(long_about = RUN_HELP)]
     Run(RunArgs),
+    /// Plot what the host, a group or an agent did in the past
+    #[command(long_about = TREND_HELP)]
+    Trend(TrendArgs),
+    /// Say what happened on this host: its trends, and the agents that did most
+    #[command(long_about = REPORT_HELP)]
+    Report(ReportArgs),
     /// Say how the daemon of this host does
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
@@ -252,6 +262,8 @@ impl Command {
             Self::Run(_)
             | Self::Config(_)
             | Self::Status(_)
+            | Self::Trend(_)
+            | Self::Report(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => None,
@@ -281,6 +293,8 @@ impl Command {
             | Self::Run(_)
             | Self::Config(_)
             | Self::Status(_)
+            | Self::Trend(_)
+            | Self::Report(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

@@ -9,9 +9,11 @@ mod faults;
 mod ledger;
 mod live;
 mod pairs;
+mod past;
 mod pressure;
 mod record;
 mod replay;
+mod report;
 mod rtt;
 mod rules;
 mod run;
@@ -19,6 +21,7 @@ mod runq;
 mod source;
 mod status;
 mod topology;
+mod trend;
 mod waits;
 mod wakes;
 
@@ -62,6 +65,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Run(args)) => run::run(args, global),
         Some(Command::Config(command)) => config::run(command, global),
+        Some(Command::Trend(args)) => trend::run(args, stdout),
+        Some(Command::Report(args)) => report::run(args, stdout),
         Some(Command::Status(args)) => status::run(args, global, stdout),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, global, stdout),
         Some(Command::Completions { shell }) => {

@@ -6,6 +6,7 @@ use hostler_daemon::{
     ReplayError, ServiceError, WatchError,
     config::ConfigError,
     control::{ControlError, WatchedError},
+    history::HistoryError,
     recording::RecordingError,
 };
 use hostler_observe::ObserveError;
@@ -36,6 +37,15 @@ pub(crate) enum Failure {
     /// The daemon could not be asked.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The history can't be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// There is no history.
+    #[error("there is no history in {}", .folder.display())]
+    NoHistory {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
     /// No daemon runs.
     #[error("no daemon listens at {}", .socket.display())]
     NoDaemon {
@@ -57,6 +67,14 @@ pub(crate) enum Failure {
     TooLate {
         /// The recording.
         recording: String,
+    },
+    /// A file can't be written.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// Something of the system's failed.
     #[error("{what}: {source}")]
@@ -87,6 +105,11 @@ impl Failure {
                 let hint = "`hostler run` starts one; `--socket` says where another one listens.";
                 (Some(hint.to_owned()), 1)
             }
+            Self::NoHistory { .. } => {
+                let hint = "the daemon keeps one, if `history.folder` of its configuration says where; \
+                            `--history` says where it is.";
+                (Some(hint.to_owned()), 1)
+            }
             Self::NotRecorded { option, .. } => (
                 Some(format!("`hostler record FILE{option}` records that.")),
                 1,
@@ -95,7 +118,7 @@ impl Failure {
                 let hint = "`hostler replay RECORDING` shows from when to when it was recorded.";
                 (Some(hint.to_owned()), 2)
             }
-            Self::System { .. } => (None, 1),
+            Self::History(_) | Self::System { .. } | Self::File { .. } => (None, 1),
         };
         if let Some(hint) = hint {
             eprintln!("  hint: {hint}");

@@ -92,6 +92,7 @@ mod tests {
                 "hostler-man.1",
                 "hostler-record.1",
                 "hostler-replay.1",
+                "hostler-report.1",
                 "hostler-run.1",
                 "hostler-status.1",
                 "hostler-topology.1",
@@ -103,6 +104,7 @@ mod tests {
                 "hostler-trace-runq.1",
                 "hostler-trace-wakes.1",
                 "hostler-trace.1",
+                "hostler-trend.1",
                 "hostler.1",
             ]
         );

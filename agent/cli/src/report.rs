@@ -1,5 +1,6 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
+mod past;
 mod status;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
 
+pub(crate) use past::{PastReport, Total, TrendReport};
 pub(crate) use status::StatusReport;
 
 /// Waits for a CPU during a window, by agent, group, CPU or NUMA node.

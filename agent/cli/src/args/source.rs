@@ -66,6 +66,18 @@ fn parse_start(text: &str) -> Result<Start, String> {
             Err(_) => Err("not a time after the beginning; write for example +1m30s".to_owned()),
         };
     }
+    let at = time_of_day(text)
+        .ok_or("not a time; write for example +90s, 2026-11-26T14:03:00Z or '2026-11-26 14:03'")?;
+    Ok(Start::At(at))
+}
+
+/// A time of day in UTC, in ms since 1970.
+pub(super) fn parse_time_of_day(text: &str) -> Result<u64, String> {
+    let refused = "not a time; write for example 2026-11-26T14:03:00Z or '2026-11-26 14:03'";
+    time_of_day(text.trim()).ok_or_else(|| refused.to_owned())
+}
+
+fn time_of_day(text: &str) -> Option<u64> {
     let (time, zone) = match text.strip_suffix('Z') {
         Some(time) => (time, "Z"),
         None => (text, ""),
@@ -75,15 +87,11 @@ fn parse_start(text: &str) -> Result<Start, String> {
     } else {
         ""
     };
-    let time = humantime::parse_rfc3339_weak(&format!("{time}{seconds}{zone}")).map_err(|_| {
-        "not a time; write for example +90s, 2026-11-26T14:03:00Z or '2026-11-26 14:03'".to_owned()
-    })?;
+    let time = humantime::parse_rfc3339_weak(&format!("{time}{seconds}{zone}")).ok()?;
     let since_1970 = time
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    Ok(Start::At(
-        u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
-    ))
+    u64::try_from(since_1970.as_millis()).ok()
 }
 
 #[cfg(test)]

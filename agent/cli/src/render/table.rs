@@ -77,10 +77,11 @@ impl Table {
     }
 
     /// Adds a row, one cell for each column. Cells are escaped, so that names may be foreign.
-    pub(super) fn add<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(N, self.columns.len(), "a cell for each column");
-        let cells = cells.map(|cell| printable(&cell).into_owned());
-        self.rows.push(cells.to_vec());
+    pub(super) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter();
+        let cells: Vec<String> = cells.map(|cell| printable(&cell).into_owned()).collect();
+        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        self.rows.push(cells);
     }
 
     /// The lines of the table, each with its end, and one for `left_out` others of a kind, if there

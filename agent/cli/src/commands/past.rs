@@ -1,0 +1,68 @@
+//! The history that is looked at, and which time of it.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hostler_daemon::{
+    config::Config,
+    history::{Covered, DEFAULT_FOLDER, History},
+};
+
+use crate::{args::PastArgs, failure::Failure, render::past_span};
+
+/// Opens the history, and says from when to when it is to be looked at, in ms since 1970.
+pub(super) fn open(args: &PastArgs, usual: Duration) -> Result<(History, u64, u64), Failure> {
+    let folder = folder(args);
+    let history = History::open(&folder)?.ok_or(Failure::NoHistory { folder })?;
+    let (from_ms, to_ms) = asked(args, usual)?;
+    match history.whole()? {
+        Some(whole) if from_ms < whole.to_ms && whole.from_ms < to_ms => {
+            Ok((history, from_ms, to_ms))
+        }
+        whole => Err(nothing(&history, whole)),
+    }
+}
+
+fn folder(args: &PastArgs) -> PathBuf {
+    if let Some(folder) = &args.history {
+        return folder.clone();
+    }
+    // A configuration that is wrong, or may not be read, says nothing of it.
+    let configured = Config::read(None).ok();
+    let history = configured.and_then(|config| config.history);
+    history.map_or_else(|| DEFAULT_FOLDER.into(), |history| history.folder)
+}
+
+fn asked(args: &PastArgs, usual: Duration) -> Result<(u64, u64), Failure> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_ms = milliseconds(since_1970.unwrap_or_default());
+    let to_ms = args.to.unwrap_or(now_ms);
+    let last_ms = milliseconds(args.last.unwrap_or(usual));
+    let from_ms = args.from.unwrap_or(to_ms.saturating_sub(last_ms));
+    if from_ms >= to_ms {
+        return Err(Failure::Usage {
+            sentence: "the time that is asked for ends before it begins".to_owned(),
+            hint: "times of day are in UTC.".to_owned(),
+        });
+    }
+    Ok((from_ms, to_ms))
+}
+
+/// Nothing is kept of the time that was asked for.
+fn nothing(history: &History, whole: Option<Covered>) -> Failure {
+    let path = history.path().display();
+    let hint = whole.map_or_else(
+        || "the daemon has only just begun it.".to_owned(),
+        |whole| format!("it tells of {}.", past_span(whole.from_ms, whole.to_ms)),
+    );
+    Failure::Usage {
+        sentence: format!("{path} tells nothing of that time"),
+        hint,
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
