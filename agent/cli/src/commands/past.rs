@@ -19,7 +19,9 @@ pub(super) fn open(args: &PastArgs, usual: Duration) -> Result<(History, u64, u6
     let (from_ms, to_ms) = asked(args, usual)?;
     match history.whole()? {
         Some(whole) if from_ms < whole.to_ms && whole.from_ms < to_ms => {
-            Ok((history, from_ms, to_ms))
+            // Of what was before it, a plot would be empty; who asks for a time of day sees that it is.
+            let first_ms = args.from.unwrap_or(from_ms.max(whole.from_ms));
+            Ok((history, first_ms, to_ms))
         }
         whole => Err(nothing(&history, whole)),
     }

@@ -48,6 +48,7 @@ pub(crate) fn span(from_ms: u64, to_ms: u64) -> String {
 fn decimal(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
+        ..0.000_5 => "<0.001".to_owned(),
         ..0.095 => format!("{value:.3}"),
         ..9.95 => format!("{value:.2}"),
         ..99.95 => format!("{value:.1}"),
@@ -73,6 +74,7 @@ mod tests {
         for (measure, value, shown) in [
             (Measure::Cpu, 0.0, "0"),
             (Measure::Cpu, 0.0123, "0.012"),
+            (Measure::Cpu, 0.0001, "<0.001"),
             (Measure::Cpu, 1.5, "1.50"),
             (Measure::Waiting, 123_456.0, "123 k"),
             (Measure::CpuPressure, 0.25, "25.0 %"),

@@ -66,7 +66,7 @@ fn draw(svg: &mut String, trend: &Trend, measure: Measure, values: &[Option<f64>
         .x_label_area_size(20)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..last, 0.0..top(values))?;
-    let font = ("sans-serif", 11).into_font().color(&TEXT);
+    let font = ("sans-serif", 14).into_font().color(&TEXT);
     chart
         .configure_mesh()
         .disable_x_mesh()
