@@ -11,6 +11,13 @@ pub struct AgentPattern {
     matcher: GlobMatcher,
 }
 
+/// Two patterns are one if they are written alike.
+impl PartialEq for AgentPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl AgentPattern {
     /// The pattern as it was typed.
     pub fn as_str(&self) -> &str {

@@ -11,11 +11,12 @@
 //! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run,
 //! [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs
 //! to which agent, [`agent_pattern`] which agents somebody means, and [`explain`] what kept an agent
-//! from running. [`samples`] are windows in a few numbers, for the past and for alerts, and [`measures`] what
-//! is asked of them.
+//! from running. [`samples`] are windows in a few numbers, for the past and for alerts, [`measures`] what is
+//! asked of them, and [`alerts`] what somebody wants to be told of.
 #![forbid(unsafe_code)]
 
 pub mod agent_pattern;
+pub mod alerts;
 pub mod block_io;
 pub mod durations;
 pub mod explain;
