@@ -25,7 +25,7 @@ use serde::{Serialize, Serializer};
 use crate::args::GroupBy;
 
 pub(crate) use past::{PastReport, Total, TrendReport};
-pub(crate) use status::StatusReport;
+pub(crate) use status::{AlertLine, StatusReport};
 
 /// Waits for a CPU during a window, by agent, group, CPU or NUMA node.
 #[derive(Clone, Debug)]

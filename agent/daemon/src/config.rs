@@ -4,9 +4,11 @@
 //! misspelt would else be a wish that nobody hears.
 
 mod access;
+mod alerts;
 mod difference;
 mod document;
 mod history;
+mod quantity;
 mod raw;
 mod span;
 
@@ -34,8 +36,10 @@ use crate::metrics::Policy;
 pub(crate) use self::difference::difference;
 pub use self::{
     access::Access,
+    alerts::{NotifyConfig, Target},
     document::document,
     history::HistoryConfig,
+    quantity::Quantity,
     raw::{
         LogFormat, Others, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals,
         RawTls,
@@ -107,6 +111,10 @@ pub struct Config {
     pub control: Option<ControlConfig>,
     /// The history; `None` if there is to be none.
     pub history: Option<HistoryConfig>,
+    /// What somebody wants to be told of.
+    pub alerts: Vec<hostler_decide::alerts::Rule>,
+    /// Who is told.
+    pub notify: NotifyConfig,
 }
 
 /// The control API.
@@ -186,6 +194,8 @@ impl Config {
             metrics: metrics(&raw.metrics)?,
             control: control(&raw.control)?,
             history: HistoryConfig::read(&raw.history)?,
+            alerts: alerts::rules(&raw.alert)?,
+            notify: NotifyConfig::read(&raw.notify)?,
             raw,
         })
     }
@@ -414,6 +424,45 @@ mod tests {
                 "[history]\nminutes = '1m'",
                 "history.minutes",
                 "from 1h to 90days",
+            ),
+            ("[[alert]]\nname = 'a b'", "alert `a b`: name", "letters"),
+            ("[[alert]]\nname = 'a'", "measure", "wait_p99"),
+            (
+                "[[alert]]\nname = 'a'\nmeasure = 'colour'",
+                "measure",
+                "none of cpu",
+            ),
+            ("[[alert]]\nname = 'a'\nmeasure = 'cpu'", "measure", "above"),
+            (
+                "[[alert]]\nname = 'a'\nmeasure = 'wait_p99'\nabove = 5",
+                "alert `a`: above",
+                "50ms",
+            ),
+            ("[[alert]]\nname = 'a'\nabsent = true", "absent", "`match`"),
+            (
+                "[[alert]]\nname = 'a'\nabsent = true\nmatch = ['b']\nabove = 1",
+                "absent",
+                "one or the other",
+            ),
+            (
+                "[[alert]]\nname = 'a'\nof = 'host'\nmatch = ['b']",
+                "match",
+                "one host",
+            ),
+            (
+                "[[alert]]\nname = 'a'\nfor = '2days'\nmeasure = 'cpu'\nabove = 1",
+                "for",
+                "from 0s to 1day",
+            ),
+            (
+                "[notify.webhook]\nurl = 'ftp://a'",
+                "notify.webhook.url",
+                "https://",
+            ),
+            (
+                "[notify.webhook]\nurl = 'http://a'\ntoken_file = '/no/such'",
+                "token_file",
+                "/no/such",
             ),
             ("[control]\nothers = 'all'", "others", "`nothing` or `read`"),
             ("[peers]\nlan = ['10.0.0.1']", "peers.lan", "gives itself"),

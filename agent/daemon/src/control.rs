@@ -24,7 +24,7 @@ pub(crate) mod schema {
 pub use self::{
     client::{AgentPlaces, Client},
     error::ControlError,
-    schema::StatusResponse as Status,
+    schema::{FiringAlert, StatusResponse as Status},
     watched::{Watched, WatchedError},
 };
 

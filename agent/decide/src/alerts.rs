@@ -187,9 +187,10 @@ impl Judged {
             // Who came in between was there for less, and the others' measures are by all of the time.
             sum.numbers.length_us = length_us;
         }
-        match &self.rule.condition {
+        let rule = Arc::clone(&self.rule);
+        match &rule.condition {
             Condition::Absent => self.judge_absence(&sums, length_us, now_ms),
-            Condition::Bounds(bounds) => self.judge(bounds.clone(), &sums, length_us, now_ms),
+            Condition::Bounds(bounds) => self.judge(bounds, &sums, length_us, now_ms),
         }
     }
 
@@ -238,7 +239,7 @@ impl Judged {
 
     fn judge(
         &mut self,
-        bounds: Bounds,
+        bounds: &Bounds,
         sums: &BTreeMap<Subject, Sample>,
         length_us: u64,
         now_ms: u64,

@@ -1,6 +1,6 @@
 //! How the daemon does.
 
-use hostler_daemon::control::Status;
+use hostler_daemon::control::{FiringAlert, Status};
 use serde::Serialize;
 
 /// How the daemon of a host does.
@@ -23,6 +23,10 @@ pub(crate) struct StatusReport {
     pub(crate) metrics_address: Option<String>,
     /// Whether a history is kept, and where or why not.
     pub(crate) history: String,
+    /// Alerts that fire, as far as they are told one by one.
+    pub(crate) alerts: Vec<AlertLine>,
+    /// Alerts that fire.
+    pub(crate) alerts_firing: u64,
     /// Agents that had threads at the last reading.
     pub(crate) agents: u64,
     /// Who watches.
@@ -37,6 +41,45 @@ pub(crate) struct StatusReport {
     pub(crate) silent_ms: u64,
 }
 
+/// An alert that fires.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AlertLine {
+    /// Its rule.
+    pub(crate) name: String,
+    /// `info`, `warning` or `critical`.
+    pub(crate) severity: String,
+    /// What the rule says.
+    pub(crate) summary: String,
+    /// `host`, `group` or `agent`.
+    pub(crate) scope: String,
+    /// The group, or the agent's.
+    pub(crate) group: String,
+    /// The agent.
+    pub(crate) agent: String,
+    /// What is measured; empty where it is about absence.
+    pub(crate) measure: String,
+    /// What it was when it was judged last.
+    pub(crate) value: Option<f64>,
+    /// Since when it holds, in ms since 1970.
+    pub(crate) since_ms: u64,
+}
+
+impl From<FiringAlert> for AlertLine {
+    fn from(alert: FiringAlert) -> Self {
+        Self {
+            name: alert.name,
+            severity: alert.severity,
+            summary: alert.summary,
+            scope: alert.scope,
+            group: alert.group,
+            agent: alert.agent,
+            measure: alert.measure,
+            value: alert.value,
+            since_ms: alert.since_ms,
+        }
+    }
+}
+
 impl From<Status> for StatusReport {
     fn from(status: Status) -> Self {
         let address = status.metrics_address;
@@ -49,6 +92,8 @@ impl From<Status> for StatusReport {
             configuration: status.configuration,
             metrics_address: (!address.is_empty()).then_some(address),
             history: status.history,
+            alerts: status.alerts.into_iter().map(AlertLine::from).collect(),
+            alerts_firing: status.alerts_firing,
             agents: status.agents,
             watchers: status.watchers,
             tick_ms: status.tick_ms,

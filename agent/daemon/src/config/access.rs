@@ -32,7 +32,10 @@ pub struct Access {
 impl Access {
     /// Reads the files that a configuration names. An error comes with its key.
     pub(super) fn read(raw: &RawMetrics) -> Result<Self, (&'static str, String)> {
-        let token = raw.token_file.as_deref().map(token).transpose();
+        let token = raw.token_file.as_deref();
+        let token = token
+            .map(|path| read_token(path, MIN_TOKEN_BYTES))
+            .transpose();
         let tls = raw.tls.as_ref().map(acceptor).transpose();
         Ok(Self {
             token: token.map_err(|message| ("token_file", message))?,
@@ -72,7 +75,8 @@ impl fmt::Debug for Access {
     }
 }
 
-fn token(path: &Path) -> Result<Arc<str>, String> {
+/// The token in a file, which has so many bytes at least.
+pub(super) fn read_token(path: &Path, least_bytes: usize) -> Result<Arc<str>, String> {
     let refused = |message: String| format!("{}: {message}", path.display());
     let length = fs::metadata(path)
         .map_err(|error| refused(error.to_string()))?
@@ -85,9 +89,9 @@ fn token(path: &Path) -> Result<Arc<str>, String> {
     let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
     let token = text.trim();
     let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
-    if token.len() < MIN_TOKEN_BYTES || !is_plain {
+    if token.len() < least_bytes || !is_plain {
         return Err(refused(format!(
-            "a token has {MIN_TOKEN_BYTES} or more letters, digits and signs, and no spaces"
+            "a token has {least_bytes} or more letters, digits and signs, and no spaces"
         )));
     }
     Ok(token.into())

@@ -1,13 +1,16 @@
 //! The default configuration as a file, with what each key means, made of the types that it is read
 //! into: so it can't say anything else than they do.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use documented::DocumentedFields as _;
 use hostler_decide::identity::{RawMatch, RawRule};
 use toml::{Table, Value};
 
-use super::raw::{RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals, RawTls};
+use super::raw::{
+    RawAlert, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawNotify, RawSignals,
+    RawTarget, RawTls,
+};
 
 const HEAD: &str = "\
 # Hostler's configuration, with its defaults: what is behind a `#` without a space after it is what
@@ -57,29 +60,33 @@ fn section(text: &mut String, name: &str, value: &Value) {
     match value {
         Value::Table(table) => {
             let _infallible = writeln!(text, "#[{name}]");
-            keys(text, name, "", table);
+            keys(text, name, "", table, &mut BTreeSet::new());
         }
         Value::Array(items) => {
+            let mut said = BTreeSet::new();
             for table in items.iter().filter_map(Value::as_table) {
                 let _infallible = writeln!(text, "#[[{name}]]");
-                keys(text, name, "", table);
+                keys(text, name, "", table, &mut said);
             }
         }
         _ => {}
     }
 }
 
-/// The keys of a table; those of a table in it are written with a dot.
-fn keys(text: &mut String, path: &str, before: &str, table: &Table) {
+/// The keys of a table; those of a table in it are written with a dot. What was `said` already of another
+/// table of its kind is not said again.
+fn keys(text: &mut String, path: &str, before: &str, table: &Table, said: &mut BTreeSet<String>) {
     for (key, value) in table {
         let inner = format!("{path}.{key}");
         match value.as_table() {
             Some(table) if is_documented(&inner) => {
                 comment(text, doc(path, key));
-                keys(text, &inner, &format!("{before}{key}."), table);
+                keys(text, &inner, &format!("{before}{key}."), table, said);
             }
             _ => {
-                comment(text, doc(path, key));
+                if said.insert(inner) {
+                    comment(text, doc(path, key));
+                }
                 let _infallible = writeln!(text, "#{before}{key} = {}", inline(value));
             }
         }
@@ -105,7 +112,13 @@ fn inline(value: &Value) -> String {
 
 /// Whether the keys of a table have docs of their own.
 fn is_documented(path: &str) -> bool {
-    ["rule.match", "metrics.tls"].contains(&path)
+    [
+        "rule.match",
+        "metrics.tls",
+        "notify.webhook",
+        "notify.alertmanager",
+    ]
+    .contains(&path)
 }
 
 /// What a key means; nothing for keys that the user makes up.
@@ -118,6 +131,13 @@ fn doc(path: &str, key: &str) -> &'static str {
         "control" => RawControl::get_field_docs(key),
         "metrics" => RawMetrics::get_field_docs(key),
         "metrics.tls" => RawTls::get_field_docs(key),
+        "notify" => RawNotify::get_field_docs(key),
+        "notify.webhook" | "notify.alertmanager" => RawTarget::get_field_docs(key),
+        "alert" => RawAlert::get_field_docs(match key {
+            "match" => "names",
+            "for" => "lasts",
+            key => key,
+        }),
         "rule" if key == "match" => RawRule::get_field_docs("matchers"),
         "rule" => RawRule::get_field_docs(key),
         "rule.match" => RawMatch::get_field_docs(key),
@@ -176,14 +196,22 @@ mod tests {
 
     #[test]
     fn each_key_says_what_it_means() {
-        let mut last = String::new();
+        let (mut last, mut section) = (String::new(), String::new());
+        let mut said = BTreeSet::new();
         let text = document();
         let (_, sections) = text.split_once("\n\n").expect("a head and the rest");
         for line in sections.lines() {
             let is_setting = line.starts_with('#') && !line.starts_with("# ");
             let is_users = line.starts_with("#model") || line.starts_with("#tools");
-            if is_setting && !is_users && !line.starts_with("#[") {
-                assert!(last.starts_with("# "), "nothing is said of {line}");
+            if line.starts_with("#[") {
+                line.clone_into(&mut section);
+            } else if is_setting && !is_users {
+                let key = line.split_once(" = ").expect("a value").0;
+                let is_new = said.insert((section.clone(), key.to_owned()));
+                assert!(
+                    !is_new || last.starts_with("# "),
+                    "nothing is said of {line}"
+                );
             }
             line.clone_into(&mut last);
         }

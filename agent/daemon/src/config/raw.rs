@@ -7,7 +7,7 @@ use documented::DocumentedFields;
 use hostler_decide::identity::{RawMatch, RawRule};
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{Quantity, Span};
 use crate::{control::DEFAULT_SOCKET, history::DEFAULT_FOLDER};
 
 /// All that can be written.
@@ -27,12 +27,16 @@ pub struct RawConfig {
     pub control: RawControl,
     /// What is kept of the past on this host, for `hostler trend` and `hostler report`.
     pub history: RawHistory,
+    /// Who is told of alerts, beside the log.
+    pub notify: RawNotify,
     /// Names for whoever is at the other end of TCP sockets. A place is an address, a network or the
     /// name of a host, each with a port or without; names of hosts are looked up when the file is read.
     pub peers: BTreeMap<String, Vec<String>>,
     /// Processes that belong to one agent, before their cgroups say so; the first rule that matches
     /// wins.
     pub rule: Vec<RawRule>,
+    /// What somebody wants to be told of. What is written of a measure must all hold at once.
+    pub alert: Vec<RawAlert>,
 }
 
 /// The log.
@@ -136,6 +140,150 @@ pub struct RawHistory {
     pub size_mib: u64,
 }
 
+/// An alert.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAlert {
+    /// Its name, of letters, digits, `_` and `-`.
+    pub name: String,
+    /// How bad it is: info, warning or critical.
+    pub severity: RawSeverity,
+    /// What whoever is told should know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// What it is about: the host, each group, or each agent.
+    pub of: RawAlertScope,
+    /// Names of the groups or agents, as patterns; all if none are written.
+    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// What is measured, by the names that `hostler trend` shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
+    /// It is more than this: times as 50ms, memory as 1GiB, shares as 20%, rates as 100/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub above: Option<Quantity>,
+    /// It is less than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<Quantity>,
+    /// It is more than usual by this part: 50% is half as much again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rises_by: Option<Quantity>,
+    /// It is less than usual by this part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub falls_by: Option<Quantity>,
+    /// What is so long ago counts half in what is usual, from 10s to 7days.
+    pub against: Span,
+    /// Instead of a measure: for each name of `match`, nobody is there who has it.
+    pub absent: bool,
+    /// How long each judgement looks at, from 1s to 1h.
+    pub over: Span,
+    /// How long it must last, up to 1day.
+    #[serde(rename = "for")]
+    pub lasts: Span,
+}
+
+impl RawAlert {
+    /// One of each kind.
+    fn examples() -> Vec<Self> {
+        let quantity = |text: &str| Some(Quantity(text.to_owned()));
+        let texts = |name: &str, summary: &str| Self {
+            name: name.to_owned(),
+            summary: summary.to_owned(),
+            ..Self::default()
+        };
+        vec![
+            Self {
+                names: vec!["*mcp*".to_owned()],
+                measure: Some("wait_p99".to_owned()),
+                above: quantity("20ms"),
+                ..texts("tools-wait", "Tool servers wait for a CPU.")
+            },
+            Self {
+                of: RawAlertScope::Group,
+                measure: Some("memory".to_owned()),
+                above: quantity("8GiB"),
+                rises_by: quantity("50%"),
+                against: Span(Duration::from_hours(24)),
+                ..texts("memory-climbs", "A group has much more memory than usual.")
+            },
+            Self {
+                severity: RawSeverity::Critical,
+                of: RawAlertScope::Host,
+                measure: Some("received".to_owned()),
+                below: quantity("10KiB/s"),
+                falls_by: quantity("90%"),
+                ..texts("models-silent", "Hardly anything is received any more.")
+            },
+            Self {
+                names: vec!["mcp-files".to_owned(), "mcp-search".to_owned()],
+                absent: true,
+                ..texts("tool-gone", "A tool server does not run.")
+            },
+        ]
+    }
+}
+
+/// How bad an alert is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawSeverity {
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    #[default]
+    Warning,
+    /// Worth a look at once.
+    Critical,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RawAlertScope {
+    /// The host.
+    Host,
+    /// Each group.
+    Group,
+    /// Each agent.
+    #[default]
+    Agent,
+}
+
+/// Who is told of alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawNotify {
+    /// An address that is sent each change as JSON, by POST; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<RawTarget>,
+    /// An Alertmanager, which is told again and again what fires; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alertmanager: Option<RawTarget>,
+}
+
+/// Where alerts are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTarget {
+    /// Its address, http://… or https://….
+    pub url: String,
+    /// A file with a token that is sent along, as `Authorization: Bearer`; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// How long it may take, from 100ms to 1m.
+    pub timeout: Span,
+}
+
+impl Default for RawTarget {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            token_file: None,
+            timeout: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
 /// What users may do who are neither root nor in the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +319,8 @@ impl Default for RawConfig {
             history: RawHistory::default(),
             peers: BTreeMap::new(),
             rule: Vec::new(),
+            notify: RawNotify::default(),
+            alert: Vec::new(),
         }
     }
 }
@@ -255,6 +405,18 @@ impl RawConfig {
                 },
                 ..RawRule::default()
             }],
+            notify: RawNotify {
+                webhook: Some(RawTarget {
+                    url: "https://example.com/hooks/hostler".to_owned(),
+                    token_file: Some("/etc/hostler/webhook-token".into()),
+                    ..RawTarget::default()
+                }),
+                alertmanager: Some(RawTarget {
+                    url: "http://127.0.0.1:9093".to_owned(),
+                    ..RawTarget::default()
+                }),
+            },
+            alert: RawAlert::examples(),
             metrics: RawMetrics {
                 token_file: Some("/etc/hostler/token".into()),
                 tls: Some(RawTls {

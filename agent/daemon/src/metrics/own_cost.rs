@@ -19,6 +19,10 @@ pub struct OwnCost {
     pub refused: BTreeMap<(&'static str, &'static str), u64>,
     /// The history.
     pub history: HistoryCost,
+    /// How many alerts fire, by name and severity of their rules.
+    pub alerts: Vec<(String, &'static str, u64)>,
+    /// What became of what was to be told of alerts, by to whom and outcome.
+    pub deliveries: BTreeMap<(&'static str, &'static str), u64>,
     /// CPU time of writing metrics, in ns.
     pub writing_cpu_ns: u64,
     /// The process; `None` if it can't be read.

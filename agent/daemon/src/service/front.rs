@@ -1,6 +1,7 @@
 //! The side that serves: takes what the loop hands over, adds it up, and answers whoever asks. It has
 //! threads of its own, so that none of that holds up a tick.
 
+mod alerts;
 mod control;
 mod history;
 mod http;
@@ -23,12 +24,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use self::{alerts::AlertDesk, history::HistoryCounts, refusals::Refusals};
 use self::{
+    alerts::AlertThread,
     control::Control,
     history::{HistoryThread, ToHistory},
     state::State,
 };
-pub(super) use self::{history::HistoryCounts, refusals::Refusals};
 use super::{
     ServiceError,
     questions::Question,
@@ -70,6 +72,7 @@ pub(super) struct Front {
     /// Adds up what is handed over.
     taking: JoinHandle<()>,
     history: HistoryThread,
+    alerts: AlertThread,
 }
 
 /// An address that is listened at.
@@ -98,7 +101,8 @@ impl Front {
             source,
         })?;
         let (handed, from_loop) = channel(ROOM);
-        let state = Arc::new(State::new(config));
+        let (desk, alerts) = AlertDesk::start()?;
+        let state = Arc::new(State::new(config, desk));
         let history = HistoryThread::start(Arc::clone(state.history()))?;
         let to_history = history.sender(Arc::clone(state.history()));
         let taking = runtime.spawn(take(from_loop, Arc::clone(&state), to_history));
@@ -115,6 +119,7 @@ impl Front {
             control: None,
             taking,
             history,
+            alerts,
         };
         front.configure(config)?;
         Ok(front)
@@ -254,6 +259,8 @@ impl Front {
             handed,
             taking,
             history,
+            alerts,
+            state,
             ..
         } = self;
         // What was handed over is still taken.
@@ -266,7 +273,9 @@ impl Front {
             tracing::warn!("some clients did not end in time and are cut off");
         }
         runtime.shutdown_timeout(GRACE);
+        drop(state);
         history.end(GRACE);
+        alerts.end(GRACE);
     }
 }
 
@@ -282,8 +291,9 @@ async fn take(mut from_loop: Receiver<Handed>, state: Arc<State>, history: ToHis
             }
             Handed::Tick(tick) => {
                 state.add(&tick);
-                if state.keeps_history() {
+                if state.needs_samples() {
                     let all = Arc::new(sampler.sample(&tick.window));
+                    state.alerts().judge(&all, tick.told.wall_ms);
                     history.hand_over(tick.told.wall_ms, &all);
                 }
             }

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use procfs::process::{LimitValue, Process};
 
 use super::{
-    front::{HistoryCounts, Refusals},
+    front::{AlertDesk, HistoryCounts, Refusals},
     tick::{Pace, ProbeCost, Tick},
 };
 use crate::metrics::{Format, HistoryCost, OwnCost, ProcessCost};
@@ -75,7 +75,27 @@ impl OwnCosts {
     }
 
     /// All of it now.
-    pub(super) fn now(&mut self, refusals: &Refusals, history: &HistoryCounts) -> &OwnCost {
+    pub(super) fn now(
+        &mut self,
+        refusals: &Refusals,
+        history: &HistoryCounts,
+        alerts: &AlertDesk,
+    ) -> &OwnCost {
+        self.cost.alerts = alerts.counts();
+        let deliveries = alerts.deliveries();
+        for (to, outcomes) in [
+            ("webhook", &deliveries.webhook),
+            ("alertmanager", &deliveries.alertmanager),
+        ] {
+            for (result, count) in [
+                ("taken", &outcomes.taken),
+                ("failed", &outcomes.failed),
+                ("lost", &outcomes.lost),
+            ] {
+                let count = count.load(Relaxed);
+                self.cost.deliveries.insert((to, result), count);
+            }
+        }
         self.cost.history = HistoryCost {
             written: history.written.load(Relaxed),
             lost: history.lost.load(Relaxed),

@@ -158,6 +158,35 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
         ),
         samples: |own, take| take(format_args!(""), own.history.bytes as f64),
     },
+    Of {
+        metric: Metric::gauge(
+            "alerts_firing",
+            &["alert", "severity"],
+            "Alerts that fire, by the names of their rules.",
+        ),
+        samples: |own, take| {
+            for (name, severity, count) in &own.alerts {
+                let labels = format_args!("alert=\"{}\",severity=\"{severity}\"", escaped(name));
+                take(labels, *count as f64);
+            }
+        },
+    },
+    Of {
+        metric: Metric::counter(
+            "alert_deliveries",
+            &["to", "result"],
+            "Messages about alerts that were taken, attempts that failed, and messages that nobody was \
+             told in the end.",
+        ),
+        samples: |own, take| {
+            for ((to, result), count) in &own.deliveries {
+                take(
+                    format_args!("to=\"{to}\",result=\"{result}\""),
+                    *count as f64,
+                );
+            }
+        },
+    },
 ];
 
 /// Of its process, by the names that Prometheus' own libraries use.

@@ -15,6 +15,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use hostler_decide::alerts::Alert;
 use hyper::body::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use tokio::task::spawn_blocking;
@@ -24,6 +25,7 @@ use super::{
         own_cost::OwnCosts,
         tick::{Beginning, Tick},
     },
+    alerts::{AlertDesk, measure},
     control::Watchers,
     history::HistoryCounts,
     http::Encoding,
@@ -31,7 +33,7 @@ use super::{
 };
 use crate::{
     config::{Access, Config},
-    control::Status,
+    control::{FiringAlert, Status},
     metrics::{Format, Policy, Totals},
 };
 
@@ -45,7 +47,9 @@ pub(super) struct State {
     refusals: Refusals,
     watchers: Arc<Watchers>,
     history: Arc<HistoryCounts>,
-    keeps_history: AtomicBool,
+    alerts: AlertDesk,
+    /// Whether anybody wants samples.
+    needs_samples: AtomicBool,
     access: Mutex<Access>,
     began: Instant,
     /// When the last tick came, in ms after `began`; 0 before the first.
@@ -66,7 +70,7 @@ pub(super) struct Kept {
 
 impl State {
     /// Nothing is measured yet.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, alerts: AlertDesk) -> Self {
         Self {
             kept: Mutex::new(Kept {
                 policy: config.policy(),
@@ -79,7 +83,8 @@ impl State {
             refusals: Refusals::default(),
             watchers: Arc::default(),
             history: Arc::default(),
-            keeps_history: AtomicBool::new(false),
+            alerts,
+            needs_samples: AtomicBool::new(false),
             access: Mutex::default(),
             began: Instant::now(),
             last_tick_ms: AtomicU64::new(0),
@@ -108,9 +113,14 @@ impl State {
         &self.history
     }
 
-    /// Whether there is to be one.
-    pub(super) fn keeps_history(&self) -> bool {
-        self.keeps_history.load(Relaxed)
+    /// Alerts.
+    pub(super) fn alerts(&self) -> &AlertDesk {
+        &self.alerts
+    }
+
+    /// Whether there is a history, or any rule for alerts.
+    pub(super) fn needs_samples(&self) -> bool {
+        self.needs_samples.load(Relaxed)
     }
 
     /// What whoever asks must have.
@@ -128,7 +138,9 @@ impl State {
         let tick_ms = u64::try_from(config.tick.as_millis()).unwrap_or(u64::MAX);
         self.tick_ms.store(tick_ms, Relaxed);
         self.watchers.set_tick(config.tick);
-        self.keeps_history.store(config.history.is_some(), Relaxed);
+        self.alerts.configure(config);
+        let needs_samples = config.history.is_some() || self.alerts.has_rules();
+        self.needs_samples.store(needs_samples, Relaxed);
         let mut kept = self.kept();
         kept.configuration.clone_from(&config.origin);
         kept.policy = config.policy();
@@ -146,6 +158,7 @@ impl State {
         drop(kept);
         let Beginning { facts, told, tick } = beginning;
         self.watchers.begin(facts, told, tick);
+        self.alerts.begin();
         self.ticked();
     }
 
@@ -179,7 +192,10 @@ impl State {
         }
         let totals = kept.measured.as_mut()?;
         let began = thread_cpu_time();
-        let (text, written) = totals.write(format, kept.costs.now(&self.refusals, &self.history));
+        let (text, written) = totals.write(
+            format,
+            kept.costs.now(&self.refusals, &self.history, &self.alerts),
+        );
         if written.left_out > 0 {
             tracing::debug!(left_out = written.left_out, "series found no room");
         }
@@ -205,6 +221,22 @@ fn zipped(text: &[u8]) -> Bytes {
     let mut zip = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     zip.write_all(text).expect("a Vec takes all of it");
     zip.finish().expect("a Vec takes all of it").into()
+}
+
+/// An alert as the control API has it.
+fn firing(alert: &Alert) -> FiringAlert {
+    let measure = measure(alert).map(|measure| measure.as_str().to_owned());
+    FiringAlert {
+        name: alert.rule.name.clone(),
+        severity: alert.rule.severity.as_str().to_owned(),
+        summary: alert.rule.summary.clone(),
+        scope: alert.subject.scope.as_str().to_owned(),
+        group: alert.subject.group.to_string(),
+        agent: alert.subject.name.to_string(),
+        measure: measure.unwrap_or_default(),
+        value: alert.value,
+        since_ms: alert.since_ms,
+    }
 }
 
 /// As it is asked from connections.
@@ -251,6 +283,8 @@ impl State {
             late_ticks,
             silent_ms: milliseconds(uptime.saturating_sub(last)),
             history: self.history.state(),
+            alerts: self.alerts.firing().iter().map(firing).collect(),
+            alerts_firing: self.alerts.counts().iter().map(|(_, _, count)| count).sum(),
             ..Status::default()
         }
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    service::{raise_descriptor_limit, tick::Beginning},
+    service::{front::AlertDesk, raise_descriptor_limit, tick::Beginning},
 };
 
 /// Longer than anything here may take.
@@ -46,7 +46,7 @@ impl Served {
         let config = Config::parse("test", config).expect("it makes sense");
         let served = Self {
             address: listener.local_addr().expect("it has one"),
-            state: Arc::new(State::new(&config)),
+            state: Arc::new(State::new(&config, AlertDesk::start().expect("a thread").0)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };

@@ -1,0 +1,133 @@
+//! Sends a message over HTTP, once.
+
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use reqwest::{StatusCode, Url, redirect};
+use serde::Serialize;
+use tokio_rustls::rustls::crypto::ring;
+
+use super::{Deliveries, telling::Kind};
+use crate::config::Target;
+
+/// Threads that look up names of hosts.
+pub(super) const LOOKUP_THREADS: usize = 4;
+
+/// How long connecting may take at the most.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was taken.
+    Taken,
+    /// It may be taken later.
+    Failed,
+    /// It is never taken.
+    Refused,
+}
+
+/// Sends messages to one address.
+pub(super) struct Client {
+    http: reqwest::Client,
+    target: Target,
+    kind: Kind,
+    counts: Arc<Deliveries>,
+    /// Whether it was said what is wrong since it last went well.
+    is_said: AtomicBool,
+}
+
+impl Client {
+    /// What is wrong is in words.
+    pub(super) fn new(
+        target: &Target,
+        kind: Kind,
+        counts: Arc<Deliveries>,
+    ) -> Result<Self, String> {
+        // Somebody else may have installed it already.
+        let _was_there = ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("hostler/", env!("CARGO_PKG_VERSION")))
+            .timeout(target.timeout)
+            .connect_timeout(target.timeout.min(CONNECT))
+            .pool_max_idle_per_host(1)
+            // A token is for the address that was written.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| explained(&error))?;
+        Ok(Self {
+            http,
+            target: target.clone(),
+            kind,
+            counts,
+            is_said: AtomicBool::new(false),
+        })
+    }
+
+    /// The address.
+    pub(super) fn url(&self) -> &Url {
+        &self.target.url
+    }
+
+    /// Sends a message as JSON.
+    pub(super) async fn send(&self, url: &Url, message: &impl Serialize) -> Outcome {
+        let mut request = self.http.post(url.clone()).json(message);
+        if let Some(token) = &self.target.token {
+            request = request.bearer_auth(token);
+        }
+        let outcomes = self.kind.outcomes(&self.counts);
+        let (outcome, what) = match request.send().await {
+            Ok(response) if response.status().is_success() => {
+                outcomes.taken.fetch_add(1, Relaxed);
+                if self.is_said.swap(false, Relaxed) {
+                    let to = self.kind.as_str();
+                    tracing::info!(to, url = %url, "alerts are taken again");
+                }
+                return Outcome::Taken;
+            }
+            Ok(response) => (of_status(response.status()), response.status().to_string()),
+            Err(error) => (Outcome::Failed, explained(&error.without_url())),
+        };
+        outcomes.failed.fetch_add(1, Relaxed);
+        if !self.is_said.swap(true, Relaxed) {
+            let to = self.kind.as_str();
+            tracing::error!(to, url = %url, error = what, "an alert could not be told");
+        }
+        outcome
+    }
+
+    /// Nobody is told of a message.
+    pub(super) fn lose(&self) {
+        let outcomes = self.kind.outcomes(&self.counts);
+        outcomes.lost.fetch_add(1, Relaxed);
+    }
+}
+
+/// What is asked for is wrong, or something is not as it should be for a while.
+fn of_status(status: StatusCode) -> Outcome {
+    let is_for_a_while = status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if is_for_a_while {
+        Outcome::Failed
+    } else {
+        Outcome::Refused
+    }
+}
+
+/// An error with what it comes from: the first sentence alone says little.
+fn explained(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
