@@ -1,6 +1,7 @@
 //! The daemon, as an operator has it: its configuration, its signals, what it serves, and to whom.
 
 mod http;
+pub(crate) mod past;
 pub(crate) mod prometheus;
 
 use std::{

@@ -207,6 +207,8 @@ pub(crate) fn hostler(words: &[&str]) -> Output {
 /// A `hostler` that runs beside the test, and ends with it whatever happens.
 pub(crate) struct Running {
     child: Option<Child>,
+    /// What it said until it measured.
+    beginning: String,
     errors: BufReader<ChildStderr>,
 }
 
@@ -233,6 +235,7 @@ pub(crate) fn start_hostler_with(words: &[&str], variables: &[(&str, &str)]) -> 
     }
     Running {
         child: Some(child),
+        beginning: said,
         errors,
     }
 }
@@ -257,6 +260,7 @@ impl Running {
     pub(crate) fn wait(mut self) -> Output {
         let child = self.child.take().expect("it was not waited for yet");
         let mut output = child.wait_with_output().expect("hostler ends");
+        output.stderr = std::mem::take(&mut self.beginning).into_bytes();
         self.errors
             .read_to_end(&mut output.stderr)
             .expect("it can be read");

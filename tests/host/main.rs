@@ -89,6 +89,7 @@ fn main() -> ExitCode {
         attribution::TESTS,
         block_io::TESTS,
         daemon::TESTS,
+        daemon::past::TESTS,
         identity::TESTS,
         ends::TESTS,
         explain::TESTS,
