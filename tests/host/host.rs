@@ -246,6 +246,11 @@ impl Running {
         self.child().id()
     }
 
+    /// What it said until it measured; the rest is in the output for which one waits.
+    pub(crate) fn beginning(&self) -> &str {
+        &self.beginning
+    }
+
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().expect("it was not waited for yet")
     }
@@ -260,7 +265,6 @@ impl Running {
     pub(crate) fn wait(mut self) -> Output {
         let child = self.child.take().expect("it was not waited for yet");
         let mut output = child.wait_with_output().expect("hostler ends");
-        output.stderr = std::mem::take(&mut self.beginning).into_bytes();
         self.errors
             .read_to_end(&mut output.stderr)
             .expect("it can be read");

@@ -7,6 +7,7 @@
 //! hour's soak.
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 
 use super::{
     fleet::{Fleet, Hostler},
-    process::{anonymous_kib, cpu_seconds},
+    process::{anonymous_kib, cpu_seconds, cpu_seconds_by_thread},
     report::{row, spread, write_json},
 };
 use crate::{interrupt::Interrupt, spread::Spread, table::table};
@@ -74,6 +75,12 @@ struct Report {
     answered_ms: Spread,
     /// CPU time of the process, scrapes included, in percent of one core.
     cpu_percent: f64,
+    /// The same by thread.
+    cpu_percent_by_thread: BTreeMap<String, f64>,
+    /// What came to the history in a second, in KiB, while it grew.
+    history_kib_a_second: f64,
+    /// Its file at the end, in MiB.
+    history_file_mib: f64,
     /// Ticks that came, and of these the late ones.
     ticks: f64,
     late_ticks: f64,
@@ -117,6 +124,7 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     let [mut sizes, mut answered, mut memory] = [Vec::new(), Vec::new(), Vec::new()];
     let (first, began) = (scrape(address)?, std::time::Instant::now());
     let cpu_before = cpu_seconds(pid)?;
+    let threads_before = cpu_seconds_by_thread(pid)?;
     for second in 1..=args.seconds {
         if second % 60 == 0 {
             eprintln!("second {second} of {}", args.seconds);
@@ -129,7 +137,10 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
         memory.push(f64::from(anonymous_kib(pid)?) / 1_024.0);
     }
     let (cpu, took) = (cpu_seconds(pid)? - cpu_before, began.elapsed());
+    let threads = cpu_seconds_by_thread(pid)?;
     let last = scrape(address)?;
+    let file = folder.path().join("history/history.redb");
+    let history_file = std::fs::metadata(file).context("the history")?.len();
     hostler.stop()?;
     let came = |series: &str| -> Result<f64> { Ok(value(&last, series)? - value(&first, series)?) };
     let scrapes = came("hostler_scrapes_total{format=\"classic\"}")?;
@@ -145,6 +156,14 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
         series: value(&last, "hostler_metrics_series")?,
         answered_ms: Spread::of(answered).context("no scrape")?,
         cpu_percent: 100.0 * cpu / took.as_secs_f64(),
+        cpu_percent_by_thread: (threads.into_iter())
+            .map(|(name, seconds)| {
+                let came = seconds - threads_before.get(&name).unwrap_or(&0.0);
+                (name, 100.0 * came / took.as_secs_f64())
+            })
+            .collect(),
+        history_kib_a_second: came("hostler_history_bytes")? / 1_024.0 / took.as_secs_f64(),
+        history_file_mib: history_file as f64 / MIB,
         ticks: came("hostler_ticks_total")?,
         late_ticks: came("hostler_ticks_late_total")?,
         anonymous_mib: Spread::of(memory).context("no sample")?,
@@ -213,9 +232,15 @@ impl Report {
                 1.0,
             ),
         ];
+        let threads = self.cpu_percent_by_thread.iter();
+        let threads: Vec<String> = threads
+            .map(|(name, percent)| format!("{name} {percent:.2}"))
+            .collect();
+        let threads = threads.join(", ");
         format!(
             "Linux {}, {} agents, {} seconds\n\n{}\n{:.0} series; answered within {} ms; {:.0} ticks, \
-             {:.0} of them half a tick late or more\n",
+             {:.0} of them half a tick late or more\n% of a core by thread: {threads}\nhistory: {:.0} KiB \
+             a second, a file of {:.1} MiB\n",
             self.kernel,
             self.agents,
             self.seconds,
@@ -224,6 +249,8 @@ impl Report {
             spread(self.answered_ms),
             self.ticks,
             self.late_ticks,
+            self.history_kib_a_second,
+            self.history_file_mib,
         )
     }
 }

@@ -1,6 +1,6 @@
 //! A `hostler` of its own, as the kernel accounts for it.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 use nix::unistd::{SysconfVar, sysconf};
@@ -55,6 +55,23 @@ pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     };
     let hertz = sysconf(SysconfVar::CLK_TCK)?.context("ticks have a length")?;
     Ok((ticks(11)? + ticks(12)?) / hertz as f64)
+}
+
+/// CPU time of the threads that are there, in s, by name: the same name stands for all that have it.
+pub(super) fn cpu_seconds_by_thread(pid: u32) -> Result<BTreeMap<String, f64>> {
+    let mut seconds = BTreeMap::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).context("listing its threads")? {
+        let task = task?.path();
+        let read = |file: &str| fs::read_to_string(task.join(file));
+        // A thread may end meanwhile.
+        let (Ok(name), Ok(stat)) = (read("comm"), read("schedstat")) else {
+            continue;
+        };
+        let ns = stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok());
+        let ns = ns.context("a thread's time on CPUs")?;
+        *seconds.entry(name.trim().to_owned()).or_default() += ns as f64 / 1e9;
+    }
+    Ok(seconds)
 }
 
 pub(super) fn anonymous_kib(pid: u32) -> Result<u32> {
