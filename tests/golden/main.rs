@@ -8,6 +8,10 @@ use expect_test::{ExpectFile, expect_file};
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/fleet.rec");
 
 fn reported(words: &str, expected: &ExpectFile) {
+    expected.assert_eq(&report(words));
+}
+
+fn report(words: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_hostler"))
         .args(words.split(' '))
         .args(["--from", RECORDING])
@@ -15,7 +19,7 @@ fn reported(words: &str, expected: &ExpectFile) {
         .expect("hostler can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{errors}");
-    expected.assert_eq(&String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
@@ -56,4 +60,33 @@ fn an_agent_is_explained_from_a_recording() {
         "explain */agent-0003 --at +1s --duration 2s",
         &expect_file!["explain-part.txt"],
     );
+}
+
+#[test]
+fn a_recording_is_exported_as_metrics() {
+    let one = "export --agent */tool-0000 --duration 2s";
+    reported(
+        &format!("{one} --format prometheus"),
+        &expect_file!["export.prom"],
+    );
+    reported(
+        &format!("{one} --format json"),
+        &expect_file!["export.json"],
+    );
+}
+
+/// A file is replaced by what was there at the end of each interval, and nothing else is left.
+#[test]
+fn an_export_into_a_file_holds_what_was_last() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("hostler.prom");
+    let words = format!(
+        "export --agent */tool-0000 --interval 1s --duration 2s --format prometheus --to {}",
+        file.display()
+    );
+    assert_eq!(report(&words), "");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    expect_file!["export.prom"].assert_eq(&text);
+    let files = std::fs::read_dir(folder.path()).expect("it is there");
+    assert_eq!(files.count(), 1);
 }

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and what it means.
 
 mod explain;
+mod export;
 mod options;
 mod past;
 mod placement;
@@ -17,6 +18,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
+use export::EXPORT_HELP;
+pub(crate) use export::{ExportArgs, ExportFormat};
 pub(crate) use hostler_decide::agent_pattern::{AgentPattern, selects};
 use options::{ALL_HELP, FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 pub(crate) use options::{
@@ -114,6 +117,9 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// List the agents on this host
     Agents(AgentsArgs),
+    /// Write what is measured, or was recorded, as metrics for other programs
+    #[command(long_about = EXPORT_HELP)]
+    Export(ExportArgs),
     /// Measure this host for as long as it runs, and serve metrics
     #[command(long_about = RUN_HELP)]
     Run(RunArgs),
@@ -259,6 +265,7 @@ impl Command {
             Self::Agents(agents) => agents.contradiction(),
             Self::Record(record) => record.peers.contradiction(),
             Self::Replay(replay) => replay.contradiction(),
+            Self::Export(export) => export.contradiction(),
             Self::Run(_)
             | Self::Config(_)
             | Self::Status(_)
@@ -288,6 +295,7 @@ impl Command {
             Self::Explain(explain) => explain.source.from.is_some(),
             Self::Topology(topology) => topology.source.from.is_some(),
             Self::Agents(agents) => agents.from.is_some(),
+            Self::Export(export) => export.source.from.is_some(),
             Self::Replay(_) => true,
             Self::Record(_)
             | Self::Run(_)

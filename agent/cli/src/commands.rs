@@ -5,6 +5,7 @@ mod all;
 mod config;
 mod doctor;
 mod explain;
+mod export;
 mod faults;
 mod ledger;
 mod live;
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global, stdout),
+        Some(Command::Export(args)) => export::run(args, global),
         Some(Command::Agents(agents)) => agents::run(agents, global, stdout),
         Some(Command::Run(args)) => run::run(args, global),
         Some(Command::Config(command)) => config::run(command, global),

@@ -68,6 +68,14 @@ pub(crate) enum Failure {
         /// The recording.
         recording: String,
     },
+    /// A collector does not take metrics.
+    #[error("{address} does not take the metrics: {message}")]
+    Collector {
+        /// Where it is.
+        address: String,
+        /// Why not.
+        message: String,
+    },
     /// A file can't be written.
     #[error("{}: {source}", .path.display())]
     File {
@@ -118,7 +126,9 @@ impl Failure {
                 let hint = "`hostler replay RECORDING` shows from when to when it was recorded.";
                 (Some(hint.to_owned()), 2)
             }
-            Self::History(_) | Self::System { .. } | Self::File { .. } => (None, 1),
+            Self::History(_) | Self::System { .. } | Self::File { .. } | Self::Collector { .. } => {
+                (None, 1)
+            }
         };
         if let Some(hint) = hint {
             eprintln!("  hint: {hint}");

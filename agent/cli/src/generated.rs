@@ -89,6 +89,7 @@ mod tests {
                 "hostler-config.1",
                 "hostler-doctor.1",
                 "hostler-explain.1",
+                "hostler-export.1",
                 "hostler-man.1",
                 "hostler-record.1",
                 "hostler-replay.1",

@@ -43,11 +43,13 @@ impl Stdout {
 
 /// Writes a report; false if the reader is gone, which is no failure: `head` does that.
 pub(crate) fn write(text: &str) -> io::Result<bool> {
+    write_bytes(text.as_bytes())
+}
+
+/// The same of what is no text.
+pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         outcome => outcome.map(|()| true),
     }

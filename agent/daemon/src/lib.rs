@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod history;
 pub mod metrics;
+mod outgoing;
 pub mod recording;
 mod replay;
 mod reports;

@@ -6,9 +6,12 @@
 
 mod catalogue;
 mod counts;
+mod families;
+mod otlp;
 mod own_cost;
 mod ranking;
 mod reference;
+mod sink;
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "counts of whole things are exact")]
 mod tests;
@@ -17,6 +20,8 @@ mod totals;
 
 pub(crate) use self::text::shortened;
 pub use self::{
+    families::{Family, FamilyKind, Labelled, Value},
+    otlp::{OtlpSender, OtlpTimes, otlp},
     own_cost::{HistoryCost, OwnCost, Paces, ProcessCost},
     ranking::Policy,
     reference::reference,

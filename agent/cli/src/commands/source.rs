@@ -190,6 +190,14 @@ impl Source {
         }
     }
 
+    /// When it begins, as a time of day in ms since 1970.
+    pub(super) fn wall_ms(&self) -> u64 {
+        match self {
+            Self::Host(..) | Self::Daemon(..) => wall_ms_at(self.beginning().at_ns),
+            Self::Recording(replay) => replay.beginning().wall_ms,
+        }
+    }
+
     /// The reading with which it begins.
     pub(super) fn beginning(&self) -> &Reading {
         match self {

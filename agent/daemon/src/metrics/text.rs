@@ -10,6 +10,8 @@ use std::{
 
 use hostler_decide::durations::Durations;
 
+use super::sink::{Octaves, Sink};
+
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -117,12 +119,6 @@ impl Metric {
     }
 }
 
-/// Buckets begin with this power of two, in ns, and end with the other: 1 µs to 69 s.
-const BOUNDS_LOG2: std::ops::RangeInclusive<u32> = 10..=36;
-
-/// Series of one histogram.
-pub(super) const HISTOGRAM_SERIES: usize = (*BOUNDS_LOG2.end() - *BOUNDS_LOG2.start()) as usize + 4;
-
 /// A text that is being written.
 pub(super) struct Text {
     format: Format,
@@ -144,58 +140,6 @@ impl Text {
             suffix: "",
             head: String::new(),
         }
-    }
-
-    /// Begins a metric; `scope` goes before its name.
-    pub(super) fn begin(&mut self, scope: &str, metric: &Metric) {
-        self.family = format!("{scope}{}", metric.name);
-        self.suffix = match metric.kind {
-            Kind::Counter => "_total",
-            Kind::Gauge | Kind::Histogram => "",
-        };
-        let (family, kind, help) = (&self.family, metric.kind.as_str(), metric.help);
-        let named = match self.format {
-            Format::OpenMetrics => family.clone(),
-            Format::Classic => format!("{family}{}", self.suffix),
-        };
-        self.head = format!("# HELP {named} {help}\n# TYPE {named} {kind}\n");
-        if let (Format::OpenMetrics, Some(unit)) = (self.format, metric.unit()) {
-            let _infallible = writeln!(self.head, "# UNIT {named} {unit}");
-        }
-    }
-
-    /// Writes a sample of the metric begun last, with labels as they are written.
-    pub(super) fn sample(&mut self, labels: Arguments<'_>, value: f64) {
-        let suffix = self.suffix;
-        self.line(suffix, labels, "", value);
-    }
-
-    /// Writes a distribution of durations; its sum is exact if it is given, in s, and else that of the
-    /// middles of its buckets.
-    pub(super) fn histogram(
-        &mut self,
-        labels: Arguments<'_>,
-        durations: &Durations,
-        sum_s: Option<f64>,
-    ) {
-        let mut buckets = durations.buckets().peekable();
-        let (mut below, mut middles_ns) = (0_u64, 0.0);
-        for log2 in BOUNDS_LOG2 {
-            let bound_ns = 1_u64 << log2;
-            while let Some(bucket) = buckets.next_if(|bucket| bucket.end_ns <= bound_ns) {
-                below += bucket.count;
-                middles_ns += bucket.count as f64 * middle_ns(bucket.start_ns, bucket.end_ns);
-            }
-            let le = format!("le=\"{}\"", bound_ns as f64 / 1e9);
-            self.line("_bucket", labels, &le, below as f64);
-        }
-        for bucket in buckets {
-            below += bucket.count;
-            middles_ns += bucket.count as f64 * middle_ns(bucket.start_ns, bucket.end_ns);
-        }
-        self.line("_bucket", labels, "le=\"+Inf\"", below as f64);
-        self.line("_sum", labels, "", sum_s.unwrap_or(middles_ns / 1e9));
-        self.line("_count", labels, "", below as f64);
     }
 
     fn line(&mut self, suffix: &str, labels: Arguments<'_>, more: &str, value: f64) {
@@ -221,11 +165,6 @@ impl Text {
         self.series += 1;
     }
 
-    /// Series that were written.
-    pub(super) fn series(&self) -> usize {
-        self.series
-    }
-
     /// Ends the text.
     pub(super) fn end(mut self) -> String {
         if self.format == Format::OpenMetrics {
@@ -235,8 +174,43 @@ impl Text {
     }
 }
 
-fn middle_ns(start_ns: u64, end_ns: u64) -> f64 {
-    start_ns.midpoint(end_ns) as f64
+impl Sink for Text {
+    fn begin(&mut self, scope: &str, metric: &Metric) {
+        self.family = format!("{scope}{}", metric.name);
+        self.suffix = match metric.kind {
+            Kind::Counter => "_total",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        let (family, kind, help) = (&self.family, metric.kind.as_str(), metric.help);
+        let named = match self.format {
+            Format::OpenMetrics => family.clone(),
+            Format::Classic => format!("{family}{}", self.suffix),
+        };
+        self.head = format!("# HELP {named} {help}\n# TYPE {named} {kind}\n");
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, metric.unit()) {
+            let _infallible = writeln!(self.head, "# UNIT {named} {unit}");
+        }
+    }
+
+    fn sample(&mut self, labels: Arguments<'_>, value: f64) {
+        let suffix = self.suffix;
+        self.line(suffix, labels, "", value);
+    }
+
+    fn histogram(&mut self, labels: Arguments<'_>, durations: &Durations, sum_s: Option<f64>) {
+        let octaves = Octaves::of(durations, sum_s);
+        for (bound_ns, below) in octaves.below {
+            let le = format!("le=\"{}\"", bound_ns as f64 / 1e9);
+            self.line("_bucket", labels, &le, below as f64);
+        }
+        self.line("_bucket", labels, "le=\"+Inf\"", octaves.count as f64);
+        self.line("_sum", labels, "", octaves.sum_s);
+        self.line("_count", labels, "", octaves.count as f64);
+    }
+
+    fn series(&self) -> usize {
+        self.series
+    }
 }
 
 /// Longest value of a label, in bytes: names are the host's, and anybody can make one.

@@ -1,4 +1,4 @@
-//! Totals as text, as far as the limit of series allows: the host and Hostler itself always, then groups,
+//! Totals as text or as values, as far as the limit of series allows: the host and Hostler itself always, then groups,
 //! then agents, the pinned ones first and the others by rank.
 
 use std::fmt::Arguments;
@@ -12,8 +12,10 @@ use super::{
             SERIES_LEFT_OUT, Scope, TICK_SECONDS,
         },
         counts::{Counts, Distributions},
+        families::{Families, Family},
         own_cost::OwnCost,
-        text::{Format, HISTOGRAM_SERIES, Text, escaped},
+        sink::{HISTOGRAM_SERIES, Sink},
+        text::{Format, Text, escaped},
     },
     Totals,
 };
@@ -44,26 +46,60 @@ impl Totals {
     /// All of it in a format. What is left out is counted at once.
     pub fn write(&mut self, format: Format, own: &OwnCost) -> (String, Written) {
         let mut text = Text::new(format, 1 << 20);
-        self.write_host(&mut text);
-        write_own(&mut text, own);
+        let written = self.write_into(&mut text, own);
+        (text.end(), written)
+    }
+
+    /// What was measured, without what Hostler costs itself, as a text in a format.
+    pub fn measured(&mut self, format: Format) -> String {
+        let mut text = Text::new(format, 1 << 20);
+        self.write_measured(&mut text);
+        text.end()
+    }
+
+    /// The same as values.
+    pub fn families(&mut self) -> Vec<Family> {
+        let mut families = Families::default();
+        self.write_measured(&mut families);
+        families.end()
+    }
+
+    fn write_into(&mut self, sink: &mut impl Sink, own: &OwnCost) -> Written {
+        self.write_host(sink);
+        write_own(sink, own);
+        let left_out = self.write_entities(sink);
+        let series = sink.series();
+        sink.begin(OWN_PREFIX, &SERIES);
+        sink.sample(format_args!(""), series as f64);
+        sink.begin(OWN_PREFIX, &SERIES_LEFT_OUT);
+        sink.sample(format_args!(""), self.left_out as f64);
+        Written {
+            series: sink.series(),
+            left_out,
+        }
+    }
+
+    fn write_measured(&mut self, sink: &mut impl Sink) {
+        self.write_host(sink);
+        let left_out = self.write_entities(sink);
+        if left_out > 0 {
+            tracing::warn!(left_out, "series found no room");
+        }
+    }
+
+    /// Groups and agents. How many series found no room.
+    fn write_entities(&mut self, sink: &mut impl Sink) -> usize {
         let mut room = Room {
-            series: self.policy.series.saturating_sub(text.series() + 2),
+            series: self.policy.series.saturating_sub(sink.series() + 2),
             left_out: 0,
         };
         let groups = self.fitting(Scope::Group, self.group_rows(), &mut room);
         let agents = self.fitting(Scope::Agent, self.agent_rows(), &mut room);
-        self.write_rows(&mut text, Scope::Group, &groups);
-        self.write_rows(&mut text, Scope::Agent, &agents);
+        self.write_rows(sink, Scope::Group, &groups);
+        self.write_rows(sink, Scope::Agent, &agents);
         drop((groups, agents));
-        let left_out = room.left_out;
-        self.left_out += left_out as u64;
-        let series = text.series();
-        text.begin(OWN_PREFIX, &SERIES);
-        text.sample(format_args!(""), series as f64);
-        text.begin(OWN_PREFIX, &SERIES_LEFT_OUT);
-        text.sample(format_args!(""), self.left_out as f64);
-        let series = text.series();
-        (text.end(), Written { series, left_out })
+        self.left_out += room.left_out as u64;
+        room.left_out
     }
 
     /// Those rows for which there is room, which are the first where it is short.
@@ -107,7 +143,7 @@ impl Totals {
             .collect()
     }
 
-    fn write_host(&self, text: &mut Text) {
+    fn write_host(&self, text: &mut impl Sink) {
         let host = Row {
             labels: String::new(),
             counts: &self.whole.counts,
@@ -120,7 +156,7 @@ impl Totals {
         write_all(text, OWN_PREFIX, LOSSES, &self.losses);
     }
 
-    fn write_rows(&self, text: &mut Text, scope: Scope, rows: &[Row<'_>]) {
+    fn write_rows(&self, text: &mut impl Sink, scope: Scope, rows: &[Row<'_>]) {
         for of in COUNTS.iter().filter(|of| of.scopes.contains(&scope)) {
             text.begin(scope.prefix(), &of.metric);
             for row in rows {
@@ -163,7 +199,7 @@ impl Totals {
     }
 }
 
-fn write_own(text: &mut Text, own: &OwnCost) {
+fn write_own(text: &mut impl Sink, own: &OwnCost) {
     write_all(text, OWN_PREFIX, OWN, own);
     text.begin(OWN_PREFIX, &TICK_SECONDS);
     for (phase, durations) in [("read", &own.paces.read), ("window", &own.paces.window)] {
@@ -174,7 +210,7 @@ fn write_own(text: &mut Text, own: &OwnCost) {
     }
 }
 
-fn write_all<T>(text: &mut Text, prefix: &str, metrics: &[Of<T>], of_whom: &T) {
+fn write_all<T>(text: &mut impl Sink, prefix: &str, metrics: &[Of<T>], of_whom: &T) {
     for of in metrics {
         text.begin(prefix, &of.metric);
         (of.samples)(of_whom, &mut |labels, value| text.sample(labels, value));

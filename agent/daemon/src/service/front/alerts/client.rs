@@ -1,26 +1,21 @@
 //! Sends a message over HTTP, once.
 
-use std::{
-    error::Error as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use reqwest::{StatusCode, Url, redirect};
+use reqwest::{StatusCode, Url};
 use serde::Serialize;
-use tokio_rustls::rustls::crypto::ring;
 
 use super::{Deliveries, telling::Kind};
-use crate::config::Target;
+use crate::{
+    config::Target,
+    outgoing::{client, explained},
+};
 
 /// Threads that look up names of hosts.
 pub(super) const LOOKUP_THREADS: usize = 4;
-
-/// How long connecting may take at the most.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +45,7 @@ impl Client {
         kind: Kind,
         counts: Arc<Deliveries>,
     ) -> Result<Self, String> {
-        // Somebody else may have installed it already.
-        let _was_there = ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("hostler/", env!("CARGO_PKG_VERSION")))
-            .timeout(target.timeout)
-            .connect_timeout(target.timeout.min(CONNECT))
-            .pool_max_idle_per_host(1)
-            // A token is for the address that was written.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| explained(&error))?;
+        let http = client(target.timeout)?;
         Ok(Self {
             http,
             target: target.clone(),
@@ -118,16 +103,4 @@ fn of_status(status: StatusCode) -> Outcome {
     } else {
         Outcome::Refused
     }
-}
-
-/// An error with what it comes from: the first sentence alone says little.
-fn explained(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
