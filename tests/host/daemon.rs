@@ -2,6 +2,7 @@
 
 mod http;
 pub(crate) mod past;
+pub(crate) mod privileges;
 pub(crate) mod prometheus;
 
 use std::{

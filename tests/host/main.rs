@@ -90,6 +90,7 @@ fn main() -> ExitCode {
         block_io::TESTS,
         daemon::TESTS,
         daemon::past::TESTS,
+        daemon::privileges::TESTS,
         identity::TESTS,
         ends::TESTS,
         explain::TESTS,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build_ebpf;
 mod compare;
+mod dist;
 mod fuzz;
 mod test;
 mod verify;
@@ -29,6 +30,8 @@ enum Task {
     BuildEbpf,
     /// Compare two commands in one guest, by instruction time.
     Compare(compare::CompareArgs),
+    /// Build the release's archive.
+    Dist(dist::DistArgs),
     /// Feed the decoders with whatever a fuzzer makes up, for some time each.
     Fuzz(fuzz::FuzzArgs),
     /// Run every test that this machine can run.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Compare(args) => compare::run(&args),
+        Task::Dist(args) => dist::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Verify(args) => verify::run(&args),

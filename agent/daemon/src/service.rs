@@ -10,6 +10,7 @@ mod events;
 mod front;
 mod measuring;
 mod own_cost;
+mod privileges;
 mod questions;
 mod supervisor;
 mod tick;
@@ -24,6 +25,7 @@ use self::{
     events::{Event, Events},
     front::Front,
     measuring::Measuring,
+    privileges::Privileges,
     questions::Question,
 };
 use crate::config::{Config, ConfigError, RawLog, difference};
@@ -99,6 +101,7 @@ pub struct Start<L> {
 /// Runs until SIGTERM or Ctrl-C.
 pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
     raise_descriptor_limit();
+    let privileges = Privileges::begin();
     // First what can fail at once: a port that is taken must not cost the loading of programs.
     let (asked, questions) = channel(questions::ROOM);
     let front = Front::start(&start.config, asked)?;
@@ -112,6 +115,7 @@ pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
     let mut service = Service {
         start,
         front,
+        privileges,
         failures: 0,
     };
     let ended = runtime.block_on(service.run(questions));
@@ -123,6 +127,7 @@ pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
 struct Service<L> {
     start: Start<L>,
     front: Front,
+    privileges: Privileges,
     /// Readings that failed since the last one that did not.
     failures: u32,
 }
@@ -173,6 +178,7 @@ impl<L: Fn(&RawLog)> Service<L> {
             })?;
         self.front
             .begin(measuring.beginning(self.start.config.tick));
+        self.privileges.for_measuring();
         Ok(measuring)
     }
 
@@ -201,7 +207,9 @@ impl<L: Fn(&RawLog)> Service<L> {
         events: &mut Events,
     ) -> Result<(Measuring, Result<Vec<String>, String>), ServiceError> {
         supervisor::reloading();
+        self.privileges.for_loading();
         let (measuring, differences) = self.take_settings(measuring, events)?;
+        self.privileges.for_measuring();
         supervisor::ready(measuring.agents());
         match &differences {
             // Files that it names may hold something else by now: tokens, certificates.

@@ -23,6 +23,8 @@ use nix::sys::{
     eventfd::{EfdFlags, EventFd},
 };
 
+use crate::capabilities::give_up_all;
+
 /// Alarms at a time.
 pub(crate) const MAX_ALARMS: usize = 64;
 
@@ -83,7 +85,10 @@ impl Alarms {
             let (epoll, bell, heard) = (epoll.clone(), bell.clone(), heard.clone());
             thread::Builder::new()
                 .name("alarms".to_owned())
-                .spawn(move || listen(&epoll, &heard, &bell))?
+                .spawn(move || {
+                    give_up_all();
+                    listen(&epoll, &heard, &bell);
+                })?
         };
         Ok(Self {
             epoll,

@@ -6,6 +6,7 @@
 
 mod agents;
 mod alarms;
+mod capabilities;
 mod cgroup_files;
 mod cgroups;
 mod claims;
@@ -34,6 +35,7 @@ mod topology;
 mod verifier;
 
 pub use agents::AgentPlace;
+pub use capabilities::{Capabilities, CapsError, give_up_all};
 pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, blind_spots, host_facts};

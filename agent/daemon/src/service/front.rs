@@ -94,6 +94,8 @@ impl Front {
             .worker_threads(THREADS)
             .max_blocking_threads(WRITING_THREADS + control::LOOKUP_THREADS)
             .thread_name("hostler-front")
+            // Whoever connects talks to somebody who may do nothing.
+            .on_thread_start(hostler_observe::give_up_all)
             .enable_all()
             .build();
         let runtime = runtime.map_err(|source| ServiceError::System {

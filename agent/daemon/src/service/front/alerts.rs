@@ -79,6 +79,7 @@ impl AlertDesk {
         let thread = std::thread::Builder::new()
             .name("hostler-alerts".to_owned())
             .spawn(move || {
+                hostler_observe::give_up_all();
                 runtime.block_on(tell(heard, of_thread));
                 // A look-up that hangs is not waited for.
                 runtime.shutdown_background();

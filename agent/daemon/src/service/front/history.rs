@@ -77,7 +77,10 @@ impl HistoryThread {
         counts.set_state("not kept".to_owned());
         let thread = std::thread::Builder::new()
             .name("hostler-history".to_owned())
-            .spawn(move || Keeper::new(counts).run(&heard));
+            .spawn(move || {
+                hostler_observe::give_up_all();
+                Keeper::new(counts).run(&heard);
+            });
         let thread = thread.map_err(|source| ServiceError::System {
             what: "starting the thread that keeps the history",
             source,
