@@ -2,6 +2,7 @@
 
 mod explain;
 mod export;
+mod global;
 mod options;
 mod past;
 mod placement;
@@ -20,11 +21,12 @@ use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 use export::EXPORT_HELP;
 pub(crate) use export::{ExportArgs, ExportFormat};
+pub(crate) use global::{Clock, ColorWhen, GlobalArgs, ThreadsFrom};
 pub(crate) use hostler_decide::agent_pattern::{AgentPattern, selects};
 use options::{ALL_HELP, FAULTS_HELP, LEDGER_HELP, PRESSURE_HELP, RTT_HELP};
 pub(crate) use options::{
-    AgentsArgs, AllArgs, By, Clock, ColorWhen, DoctorArgs, FaultsArgs, Format, GlobalArgs, GroupBy,
-    LedgerArgs, LiveArgs, PeerArgs, PressureArgs, RttArgs, RunqArgs, ThreadsFrom, TraceArgs,
+    AgentsArgs, AllArgs, By, DoctorArgs, FaultsArgs, Format, GroupBy, LedgerArgs, LiveArgs,
+    PeerArgs, PressureArgs, RttArgs, RunqArgs, TraceArgs,
 };
 pub(crate) use past::{PastArgs, ReportArgs, TrendArgs};
 use past::{REPORT_HELP, TREND_HELP};
