@@ -9,7 +9,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::SocketAddr,
-    os::unix::net::UnixDatagram,
+    os::unix::net::{UnixDatagram, UnixStream},
     path::{Path, PathBuf},
     process::Output,
     time::{Duration, Instant},
@@ -269,6 +269,7 @@ fn slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off(_hos
     const CLIENTS: usize = 200;
     let daemon = Daemon::start("");
     let (before, began) = (daemon.ticks(), Instant::now());
+    let callers = slow_and_broken_callers(&daemon.folder.path().join(SOCKET), CLIENTS / 2);
     let silent: Vec<_> = (0..CLIENTS / 2).map(|_| connect(daemon.address)).collect();
     let mut unfinished: Vec<_> = (0..CLIENTS / 4).map(|_| connect(daemon.address)).collect();
     for stream in &mut unfinished {
@@ -299,7 +300,39 @@ fn slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off(_hos
     let cut = "hostler_connections_refused_total{interface=\"http\",reason=\"cut_off\"} ";
     daemon.wait_for(cut, |count| count >= CLIENTS as f64);
     drop(deaf);
+    // Of those who call, some found no place, and the others are cut off by now, or soon.
+    let refused = |reason| {
+        let labels = format!("{{interface=\"control\",reason=\"{reason}\"}} ");
+        format!("hostler_connections_refused_total{labels}")
+    };
+    daemon.wait_for(&refused("too_many"), |count| count >= 1.0);
+    daemon.wait_for(&refused("cut_off"), |count| count >= 32.0);
+    let asked = daemon.ask(&["status"]);
+    assert!(asked.status.success(), "nobody else is answered");
+    drop(callers);
     daemon.end();
+}
+
+/// So many clients of the control API that say nothing, or what makes no sense, or do not read.
+fn slow_and_broken_callers(socket: &Path, count: usize) -> Vec<UnixStream> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // Settings, and then a ping again and again, whose answers nobody reads.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let mut deaf = [PREFACE, &settings].concat();
+    deaf.extend(ping.repeat(50_000));
+    let says: [&[u8]; 4] = [b"", b"GET / HTTP/1.1\r\n\r\n", &PREFACE[..10], &deaf];
+    let mut callers = Vec::with_capacity(count);
+    for number in 0..count {
+        // Where there is no place, it may be over before it has begun.
+        let Ok(mut stream) = UnixStream::connect(socket) else {
+            continue;
+        };
+        stream.set_nonblocking(true).expect("it can");
+        let _written = stream.write(says[number % says.len()]);
+        callers.push(stream);
+    }
+    callers
 }
 
 fn ten_thousand_scrapes_leave_no_memory_and_no_descriptor_behind(_host: &Host) {
