@@ -54,8 +54,10 @@ const COMPLETIONS: [(&str, &str); 3] = [
 pub(crate) fn run(args: &DistArgs) -> Result<ExitCode> {
     let binary = build()?;
     let mut files = BTreeMap::new();
-    let bytes = fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
-    files.insert("bin/hostler".to_owned(), Entry::executable(bytes));
+    files.insert(
+        "bin/hostler".to_owned(),
+        Entry::executable(stripped(&binary)?),
+    );
     for (from, to) in DOCUMENTS {
         let path = workspace::root().join(from);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -110,6 +112,15 @@ fn build() -> Result<PathBuf> {
         .context("starting cargo")?;
     ensure!(status.success(), "building hostler failed ({status})");
     Ok(workspace::target_folder().join("release/hostler"))
+}
+
+/// A binary without line tables, which are two thirds of it; the names of functions stay for a crash report.
+fn stripped(binary: &Path) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().context("making a folder")?;
+    let small = folder.path().join("hostler");
+    let mut strip = Command::new("strip");
+    output(strip.arg("--strip-debug").arg("-o").arg(&small).arg(binary))?;
+    fs::read(&small).with_context(|| format!("reading {}", small.display()))
 }
 
 fn manual(binary: &Path) -> Result<BTreeMap<String, Vec<u8>>> {

@@ -10,11 +10,13 @@ use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -23,13 +25,16 @@ use super::{
     process::{anonymous_kib, cpu_seconds, cpu_seconds_by_thread},
     report::{row, spread, write_json},
 };
-use crate::{interrupt::Interrupt, spread::Spread, table::table};
+use crate::{child::Bounded, interrupt::Interrupt, spread::Spread, table::table};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MIB: f64 = 1_048_576.0;
 
 /// Seconds after the start that don't count.
 const SETTLE: u32 = 10;
+
+/// The control socket, in the bench's folder.
+const SOCKET: &str = "control.sock";
 
 /// Of the memory's samples, a part of so many at each end is compared.
 const PARTS: usize = 4;
@@ -54,6 +59,10 @@ pub(crate) struct DaemonArgs {
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     seconds: u32,
 
+    /// Commands that watch by the control API afterwards, for a third of that time; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=16))]
+    watchers: u32,
+
     /// Everything that was measured, as JSON into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,6 +86,8 @@ struct Report {
     cpu_percent: f64,
     /// The same by thread.
     cpu_percent_by_thread: BTreeMap<String, f64>,
+    /// The daemon's CPU time while it is watched and not scraped, and before that, likewise.
+    watched: Option<Watched>,
     /// What came to the history in a second, in KiB, while it grew.
     history_kib_a_second: f64,
     /// Its file at the end, in MiB.
@@ -88,6 +99,17 @@ struct Report {
     anonymous_mib: Spread,
     /// What came to its median from the first part of the samples to the last, in MiB.
     growth_mib: f64,
+}
+
+/// What watchers cost.
+#[derive(Debug, Serialize)]
+struct Watched {
+    watchers: u32,
+    /// CPU time of the daemon, in percent of one core, without them and with them.
+    alone_percent: f64,
+    percent: f64,
+    /// Ticks that were half a tick late or more while they watched.
+    late_ticks: f64,
 }
 
 pub(crate) fn run(args: &DaemonArgs) -> Result<()> {
@@ -112,7 +134,8 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     std::fs::write(
         &file,
         format!(
-            "metrics.listen = '{address}'\ncontrol.socket = ''\nhistory.folder = '{}'\n",
+            "metrics.listen = '{address}'\ncontrol.socket = '{}'\nhistory.folder = '{}'\n",
+            folder.path().join(SOCKET).display(),
             folder.path().join("history").display()
         ),
     )
@@ -141,6 +164,7 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     let last = scrape(address)?;
     let file = folder.path().join("history/history.redb");
     let history_file = std::fs::metadata(file).context("the history")?.len();
+    let watched = watched(args, pid, folder.path(), address, interrupt)?;
     hostler.stop()?;
     let came = |series: &str| -> Result<f64> { Ok(value(&last, series)? - value(&first, series)?) };
     let scrapes = came("hostler_scrapes_total{format=\"classic\"}")?;
@@ -156,6 +180,7 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
         series: value(&last, "hostler_metrics_series")?,
         answered_ms: Spread::of(answered).context("no scrape")?,
         cpu_percent: 100.0 * cpu / took.as_secs_f64(),
+        watched,
         cpu_percent_by_thread: (threads.into_iter())
             .map(|(name, seconds)| {
                 let came = seconds - threads_before.get(&name).unwrap_or(&0.0);
@@ -169,6 +194,58 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
         anonymous_mib: Spread::of(memory).context("no sample")?,
         growth_mib,
     })
+}
+
+/// What it costs to be watched: half of the time nobody does.
+fn watched(
+    args: &DaemonArgs,
+    pid: u32,
+    folder: &Path,
+    address: SocketAddr,
+    interrupt: &Interrupt,
+) -> Result<Option<Watched>> {
+    if args.watchers == 0 {
+        return Ok(None);
+    }
+    let span = SECOND * (args.seconds / 6).max(10);
+    let measured = || -> Result<f64> {
+        let (before, began) = (cpu_seconds(pid)?, std::time::Instant::now());
+        interrupt.sleep(span)?;
+        Ok(100.0 * (cpu_seconds(pid)? - before) / began.elapsed().as_secs_f64())
+    };
+    let alone_percent = measured()?;
+    let program = std::env::current_exe().context("this program has a path")?;
+    let mut watchers = Vec::new();
+    for _ in 0..args.watchers {
+        let words = [
+            program.with_file_name("hostler").into_os_string(),
+            "trace".into(),
+            "ledger".into(),
+            "--interval".into(),
+            "1h".into(),
+            "--socket".into(),
+            folder.join(SOCKET).into_os_string(),
+        ];
+        watchers.push(Bounded::start("a watcher", words, Stdio::null())?);
+    }
+    // Each of them is sent all that there is first.
+    interrupt.sleep(2 * SECOND)?;
+    let late = "hostler_ticks_late_total";
+    let late_before = value(&scrape(address)?, late)?;
+    let percent = measured()?;
+    for watcher in &mut watchers {
+        watcher.check_running()?;
+    }
+    let late_ticks = value(&scrape(address)?, late)? - late_before;
+    for watcher in watchers {
+        watcher.stop(Signal::SIGTERM)?;
+    }
+    Ok(Some(Watched {
+        watchers: args.watchers,
+        alone_percent,
+        percent,
+        late_ticks,
+    }))
 }
 
 /// All that is answered to one request for metrics, as classic text.
@@ -237,10 +314,16 @@ impl Report {
             .map(|(name, percent)| format!("{name} {percent:.2}"))
             .collect();
         let threads = threads.join(", ");
+        let watched = self.watched.as_ref().map_or_else(String::new, |watched| {
+            format!(
+                "watched by {}: {:.2} % of a core, {:.2} alone; {:.0} ticks late\n",
+                watched.watchers, watched.percent, watched.alone_percent, watched.late_ticks
+            )
+        });
         format!(
             "Linux {}, {} agents, {} seconds\n\n{}\n{:.0} series; answered within {} ms; {:.0} ticks, \
              {:.0} of them half a tick late or more\n% of a core by thread: {threads}\nhistory: {:.0} KiB \
-             a second, a file of {:.1} MiB\n",
+             a second, a file of {:.1} MiB\n{watched}",
             self.kernel,
             self.agents,
             self.seconds,

@@ -16,6 +16,9 @@ fn main() -> io::Result<()> {
     };
     let file = fs::read(recording)?;
     let corpus = Path::new(corpus);
+    // A chunk without rows, and a stretch of time of a second.
+    let empty = [&zstd::bulk::compress(&[], 1)?[..], b"\x08\xc0\x84\x3d"].concat();
+    seed(&corpus.join("history_files"), &empty)?;
     seed(&corpus.join("recording_files"), &file)?;
     seed(&corpus.join("recording_messages"), &messages(&file)?)
 }

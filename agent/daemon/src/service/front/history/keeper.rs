@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed, mpsc::Receiver},
     time::{Duration, Instant},
 };
@@ -92,16 +93,8 @@ impl Keeper {
         let (folder, retention) = (&config.folder, config.retention);
         let opened = guarded(|| Store::open(folder, retention));
         let opened = match opened {
-            Err(Wrong {
-                is_damage: true,
-                what,
-            }) => {
-                let aside = Store::put_aside(folder);
-                let aside = aside.map_or_else(
-                    |error| format!("it can't be put aside: {error}"),
-                    |path| format!("it is now {}, and another one begins", path.display()),
-                );
-                tracing::error!(error = what, "the history can't be used; {aside}");
+            Err(wrong) if wrong.is_damage => {
+                put_aside(folder, &wrong);
                 guarded(|| Store::open(folder, retention))
             }
             opened => opened,
@@ -149,7 +142,13 @@ impl Keeper {
             Err(wrong) => {
                 self.counts.lost.fetch_add(1, Relaxed);
                 self.store = None;
-                self.fail(wrong);
+                match &self.config {
+                    Some(config) if wrong.is_damage => {
+                        put_aside(&config.folder, &wrong);
+                        self.open();
+                    }
+                    _ => self.fail(wrong),
+                }
             }
         }
     }
@@ -176,6 +175,16 @@ impl Keeper {
             tracing::error!(error = what, "the history could not be closed");
         }
     }
+}
+
+/// What can't be used makes room for another history, and is kept for whoever wants to look at it.
+fn put_aside(folder: &Path, wrong: &Wrong) {
+    let aside = Store::put_aside(folder);
+    let aside = aside.map_or_else(
+        |error| format!("it can't be put aside: {error}"),
+        |path| format!("it is now {}, and another one begins", path.display()),
+    );
+    tracing::error!(error = wrong.what, "the history can't be used; {aside}");
 }
 
 /// What is wrong with a history, in words.
@@ -213,5 +222,65 @@ fn tell(opened: Opened) {
             "whoever kept the history was ended before it could close it; it goes on after its last \
              second, and at most one was lost"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, TableDefinition};
+
+    use super::*;
+    use crate::history::{History, Resolution, Retention};
+
+    const BEGIN_MS: u64 = 1_700_000_040_000;
+
+    fn second() -> Arc<Samples> {
+        Arc::new(Samples {
+            length_us: 1_000_000,
+            ..Samples::default()
+        })
+    }
+
+    #[test]
+    fn a_history_in_which_something_makes_no_sense_is_put_aside_and_another_one_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let config = HistoryConfig {
+            folder: folder.path().to_owned(),
+            retention: Retention {
+                spans: [600, 7_200, 90_000].map(Duration::from_secs),
+                size_bytes: 1 << 24,
+            },
+        };
+        let counts: Arc<HistoryCounts> = Arc::default();
+        let mut keeper = Keeper::new(Arc::clone(&counts));
+        keeper.configure(Some(config.clone()));
+        keeper.take(BEGIN_MS + 1_000, second());
+        keeper.configure(None);
+        // A foreign writer.
+        let chunks: TableDefinition<'_, (u32, u64), &[u8]> = TableDefinition::new("seconds");
+        let database = Database::open(folder.path().join("history.redb")).expect("it is whole");
+        let transaction = database.begin_write().expect("nobody else writes");
+        let mut table = transaction.open_table(chunks).expect("it is there");
+        table
+            .insert((0, BEGIN_MS), &b"nonsense"[..])
+            .expect("there is room");
+        drop(table);
+        transaction.commit().expect("there is room");
+        drop(database);
+
+        keeper.configure(Some(config));
+        // A minute is to be made of it.
+        for at in 60..65 {
+            keeper.take(BEGIN_MS + at * 1_000, second());
+        }
+        let history = History::open(folder.path()).expect("it can be read");
+        let history = history.expect("there is one");
+        let covered = history
+            .covered(Resolution::Seconds)
+            .expect("it can be read");
+        assert_eq!(covered.expect("it goes on").to_ms, BEGIN_MS + 64_000);
+        assert!(folder.path().join("history.redb.damaged").exists());
+        assert!((1..=2).contains(&counts.lost.load(Relaxed)));
+        assert!(counts.state().starts_with("kept in "), "{}", counts.state());
     }
 }
