@@ -16,8 +16,11 @@ use super::{
 /// that is wrong for a moment can't take a whole history with it.
 const MOST_AT_A_TIME: usize = 8;
 
-/// How much of the file the samples may fill: a database needs room for what it changes, and its pages
-/// are not full. With 4,000 agents the file is 1.5 times as large as its samples.
+/// Of the file, what is not for samples, in bytes: names, and room for what changes.
+const FIXED_BYTES: u64 = 2 << 20;
+
+/// How much of the rest the samples may fill: a database's pages are not full, and what is replaced is free
+/// a little later. With 4,000 agents the file is 1.5 times as large as its samples.
 const FILL: f64 = 0.5;
 
 /// Removes what is too old at `now_ms`, and the oldest of what is too much. How many stretches went for want of room.
@@ -40,7 +43,7 @@ pub(super) fn expire(
         clippy::cast_sign_loss,
         reason = "a part of a size"
     )]
-    let most_bytes = (retention.size_bytes as f64 * FILL) as u64;
+    let most_bytes = (retention.size_bytes.saturating_sub(FIXED_BYTES) as f64 * FILL) as u64;
     let mut gone = 0;
     for _ in 0..MOST_AT_A_TIME {
         let sizes = sizes(transaction)?;

@@ -240,12 +240,13 @@ fn what_is_too_old_or_too_much_goes_the_oldest_first_and_the_file_stays_within_i
     };
     let mut store = store(folder.path(), retention);
     let mut expelled = 0;
+    let mut random = fastrand::Rng::with_seed(1);
     for at in 0..600 {
         let agents: Vec<(Arc<Agent>, u64)> = (0..1_000)
             .map(|slot| {
                 (
                     agent(slot, &format!("agent-{slot}")),
-                    fastrand::u64(1..1_000_000),
+                    random.u64(1..1_000_000),
                 )
             })
             .collect();
