@@ -14,7 +14,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::doctor;
+use crate::{doctor, service};
 
 /// The binary that these tests are about.
 pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
@@ -46,7 +46,8 @@ impl Guest {
             nodes: (0..).map_while(cpus_of_node).collect(),
             lacks: BTreeMap::new(),
         };
-        guest.lacks = doctor::lack(&guest).into_iter().collect();
+        let lacks = doctor::lack(&guest).into_iter();
+        guest.lacks = lacks.chain(service::lack(guest.nodes.len())).collect();
         Ok(guest)
     }
 }

@@ -11,6 +11,7 @@ mod hotplug;
 mod nodes;
 mod placement;
 mod reclaim;
+mod service;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         nodes::TESTS,
         placement::TESTS,
         reclaim::TESTS,
+        service::TESTS,
     ]
     .concat()
     {

@@ -6,6 +6,9 @@ use hostler_decide::measures::{Measure, Unit};
 
 use super::units::{NONE, bytes, compact_count, duration};
 
+/// The end of the year 9999, in ms since 1970.
+const LAST_MS: u64 = 253_402_300_799_000;
+
 /// A value of a measure, at most ten columns wide.
 pub(super) fn measured(measure: Measure, value: Option<f64>) -> String {
     let Some(value) = value else {
@@ -24,7 +27,8 @@ pub(super) fn measured(measure: Measure, value: Option<f64>) -> String {
 
 /// A time of day in UTC for programs: `2026-11-26T14:03:05Z`.
 pub(super) fn instant(ms: u64) -> String {
-    let at = UNIX_EPOCH + Duration::from_millis(ms);
+    // Later times have no such form; a file may name any.
+    let at = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
@@ -93,6 +97,7 @@ mod tests {
     fn a_day_is_named_once_where_both_ends_are_in_it() {
         let at = 1_764_165_780_000;
         assert_eq!(span(at, at + 60_000), "2025-11-26 14:03:00 to 14:04:00 UTC");
+        assert!(span(at, u64::MAX).ends_with("9999-12-31 23:59:59 UTC"));
         assert_eq!(
             span(at, at + 86_400_000),
             "2025-11-26 14:03:00 to 2025-11-27 14:03:00 UTC"

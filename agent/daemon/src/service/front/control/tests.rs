@@ -85,7 +85,7 @@ impl Daemon {
 
 fn config(socket: &std::path::Path, more: &str) -> Config {
     let text = format!(
-        "metrics.listen = ''\n[control]\nsocket = '{}'\n{more}",
+        "metrics.listen = ''\nhistory.folder = ''\n[control]\nsocket = '{}'\n{more}",
         socket.display()
     );
     Config::parse("test.toml", &text).expect("it makes sense")
@@ -276,7 +276,9 @@ fn where_metrics_cannot_be_served_the_control_api_stays_as_it_was() {
     let address = taken.local_addr().expect("it has one");
     let other = daemon.folder.path().join("other.sock");
     for socket in [String::new(), other.display().to_string()] {
-        let text = format!("metrics.listen = '{address}'\ncontrol.socket = '{socket}'");
+        let text = format!(
+            "metrics.listen = '{address}'\nhistory.folder = ''\ncontrol.socket = '{socket}'"
+        );
         let refused = Config::parse("test.toml", &text).expect("it makes sense");
         assert!(daemon.front.configure(&refused).is_err());
         daemon.client().status().expect("it still answers");
