@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use self::{
     error::HistoryError,
     reader::{Covered, History},
-    series::{Scope, Series},
+    series::Series,
     store::{Opened, Store, Written},
     trend::{Point, Trend},
 };

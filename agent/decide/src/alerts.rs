@@ -19,10 +19,10 @@ use hostler_common::slot::SlotLease;
 
 pub use self::{
     rule::{Bounds, Condition, Rule, Severity},
-    subject::{Scope, Subject},
+    subject::Subject,
 };
 use crate::{
-    samples::{Sample, Samples},
+    samples::{Sample, Samples, Scope},
     signal::Agent,
 };
 

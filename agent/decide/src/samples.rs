@@ -15,6 +15,8 @@ use std::{
 
 use hostler_common::{ledger::state, peer::class, slot::SlotLease};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     durations::Durations,
     peers::PeerWindow,
@@ -28,6 +30,32 @@ pub const MOST_GROUPS: usize = 512;
 
 /// The group of those that found no place among the groups.
 pub const OTHER_GROUPS: &str = "[other groups]";
+
+/// What a sample is of.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The host as a whole.
+    Host,
+    /// A group.
+    Group,
+    /// An agent.
+    #[default]
+    Agent,
+}
+
+impl Scope {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Group => "group",
+            Self::Agent => "agent",
+        }
+    }
+}
 
 /// What happened in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, fs, path::Path, time::Duration};
 
-use hostler_daemon::history::{History, Scope, Series};
+use hostler_daemon::history::{History, Series};
 use hostler_decide::{
     measures::{MEASURES, Measure},
-    samples::Sample,
+    samples::{Sample, Scope},
 };
 
 use super::past;

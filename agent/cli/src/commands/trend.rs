@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use hostler_daemon::history::{History, Scope, Series};
-use hostler_decide::measures::{MEASURES, Measure};
+use hostler_daemon::history::{History, Series};
+use hostler_decide::{
+    measures::{MEASURES, Measure},
+    samples::Scope,
+};
 
 use super::past;
 use crate::{

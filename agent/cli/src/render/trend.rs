@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hostler_daemon::history::{Scope, Series};
-use hostler_decide::measures::Measure;
+use hostler_daemon::history::Series;
+use hostler_decide::{measures::Measure, samples::Scope};
 use humantime::format_duration;
 use serde::Serialize;
 

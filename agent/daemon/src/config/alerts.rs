@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hostler_decide::{
-    alerts::{Bounds, Condition, Rule, Scope, Severity},
+    alerts::{Bounds, Condition, Rule, Severity},
     measures::Measure,
+    samples::Scope,
 };
 
 use super::{
     Quantity, Span,
     access::read_token,
-    raw::{RawAlert, RawAlertScope, RawNotify, RawSeverity, RawTarget},
+    raw::{RawAlert, RawNotify, RawTarget},
     within,
 };
 
@@ -80,11 +81,7 @@ fn rule(raw: &RawAlert) -> Result<Rule, Refusal> {
         let message = "a name is of letters, digits, `_` and `-`".to_owned();
         return Err(refused("name")(message));
     }
-    let scope = match raw.of {
-        RawAlertScope::Host => Scope::Host,
-        RawAlertScope::Group => Scope::Group,
-        RawAlertScope::Agent => Scope::Agent,
-    };
+    let scope = raw.of;
     let patterns: Result<Vec<_>, String> = raw.names.iter().map(|name| name.parse()).collect();
     let patterns = patterns.map_err(refused("match"))?;
     if scope == Scope::Host && !patterns.is_empty() {
@@ -100,11 +97,7 @@ fn rule(raw: &RawAlert) -> Result<Rule, Refusal> {
     };
     Ok(Rule {
         name: raw.name.clone(),
-        severity: match raw.severity {
-            RawSeverity::Info => Severity::Info,
-            RawSeverity::Warning => Severity::Warning,
-            RawSeverity::Critical => Severity::Critical,
-        },
+        severity: raw.severity,
         summary: raw.summary.clone(),
         scope,
         patterns,
@@ -208,9 +201,9 @@ impl Default for RawAlert {
     fn default() -> Self {
         Self {
             name: String::new(),
-            severity: RawSeverity::Warning,
+            severity: Severity::Warning,
             summary: String::new(),
-            of: RawAlertScope::Agent,
+            of: Scope::Agent,
             names: Vec::new(),
             measure: None,
             above: None,

@@ -4,7 +4,11 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use documented::DocumentedFields;
-use hostler_decide::identity::{RawMatch, RawRule};
+use hostler_decide::{
+    alerts::Severity,
+    identity::{RawMatch, RawRule},
+    samples::Scope,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Quantity, Span};
@@ -147,12 +151,12 @@ pub struct RawAlert {
     /// Its name, of letters, digits, `_` and `-`.
     pub name: String,
     /// How bad it is: info, warning or critical.
-    pub severity: RawSeverity,
+    pub severity: Severity,
     /// What whoever is told should know.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub summary: String,
     /// What it is about: the host, each group, or each agent.
-    pub of: RawAlertScope,
+    pub of: Scope,
     /// Names of the groups or agents, as patterns; all if none are written.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
@@ -199,7 +203,7 @@ impl RawAlert {
                 ..texts("tools-wait", "Tool servers wait for a CPU.")
             },
             Self {
-                of: RawAlertScope::Group,
+                of: Scope::Group,
                 measure: Some("memory".to_owned()),
                 above: quantity("8GiB"),
                 rises_by: quantity("50%"),
@@ -207,8 +211,8 @@ impl RawAlert {
                 ..texts("memory-climbs", "A group has much more memory than usual.")
             },
             Self {
-                severity: RawSeverity::Critical,
-                of: RawAlertScope::Host,
+                severity: Severity::Critical,
+                of: Scope::Host,
                 measure: Some("received".to_owned()),
                 below: quantity("10KiB/s"),
                 falls_by: quantity("90%"),
@@ -221,32 +225,6 @@ impl RawAlert {
             },
         ]
     }
-}
-
-/// How bad an alert is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RawSeverity {
-    /// Worth knowing.
-    Info,
-    /// Worth a look.
-    #[default]
-    Warning,
-    /// Worth a look at once.
-    Critical,
-}
-
-/// What an alert is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RawAlertScope {
-    /// The host.
-    Host,
-    /// Each group.
-    Group,
-    /// Each agent.
-    #[default]
-    Agent,
 }
 
 /// Who is told of alerts.

@@ -124,7 +124,8 @@ impl History {
         })
     }
 
-    /// What happened to all that have series in a span of time, read as coarsely as a hundredth of it.
+    /// What happened to all that have series in a span of time, read as coarsely as a
+    /// twenty-fourth of it.
     pub fn totals(&self, from_ms: u64, to_ms: u64) -> Result<BTreeMap<u32, Sample>, HistoryError> {
         self.read(|transaction| {
             let mut totals: BTreeMap<u32, Sample> = BTreeMap::new();
@@ -263,6 +264,9 @@ fn stretches_of(
     stretches_in(&table, from_ms, to_ms)
 }
 
+/// Samples of one series, by when their stretch of time began and how long it was.
+type Found = Vec<(u64, u64, Option<Sample>)>;
+
 /// Adds a section of time to trends.
 fn fill(
     transaction: &ReadTransaction,
@@ -272,40 +276,51 @@ fn fill(
 ) -> Result<(), Trouble> {
     let stretches = stretches_of(transaction, resolution, from_ms, to_ms)?;
     let table = transaction.open_table(resolution.chunks())?;
-    for (series, trend) in of.iter().zip(trends) {
+    let mut found: Vec<Found> = vec![Vec::with_capacity(stretches.len()); of.len()];
+    // Those of one chunk are read together.
+    let mut chunks: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (index, series) in of.iter().enumerate() {
         let chunk = chunk_of(series.number);
-        let mut samples: Vec<(u64, u64, Option<Sample>)> = Vec::with_capacity(stretches.len());
+        chunks.entry(chunk).or_default().push(index);
+    }
+    for (chunk, members) in chunks {
         for (at_ms, stretch) in &stretches {
-            let mut found = None;
-            if let Some(bytes) = table.get((chunk, *at_ms))? {
-                let rows = decode(bytes.value(), stretch.length_us)?;
-                let row = rows
-                    .into_iter()
-                    .find(|(number, _)| *number == series.number);
-                found = row.map(|(_, sample)| sample);
-            }
-            samples.push((*at_ms, stretch.length_us, found));
-        }
-        let last = samples.iter().rev().find(|(_, _, sample)| sample.is_some());
-        let alive_to_ms = last.map_or(0, |(at_ms, ..)| *at_ms).max(series.last_ms);
-        for (at_ms, length_us, sample) in samples {
-            let is_alive = (series.first_ms..=alive_to_ms).contains(&at_ms);
-            // While it was there and did nothing, it did nothing.
-            let nothing = || {
-                is_alive.then(|| Sample {
-                    numbers: Numbers {
-                        length_us,
-                        ..Numbers::default()
-                    },
-                    ..Sample::default()
-                })
-            };
-            if let Some(sample) = sample.or_else(nothing) {
-                trend.add(&Point { at_ms, sample });
+            let bytes = table.get((chunk, *at_ms))?;
+            let rows = bytes.map(|bytes| decode(bytes.value(), stretch.length_us));
+            let rows = rows.transpose()?.unwrap_or_default();
+            for &index in &members {
+                let number = of[index].number;
+                let row = rows.binary_search_by_key(&number, |(number, _)| *number);
+                let sample = row.ok().map(|row| rows[row].1.clone());
+                found[index].push((*at_ms, stretch.length_us, sample));
             }
         }
     }
+    for ((series, trend), found) in of.iter().zip(trends).zip(found) {
+        add(trend, series, found);
+    }
     Ok(())
+}
+
+/// Adds what was found of a series to its trend. While it was there and did nothing, it did nothing.
+fn add(trend: &mut Trend, series: &Series, found: Found) {
+    let last = found.iter().rev().find(|(_, _, sample)| sample.is_some());
+    let alive_to_ms = last.map_or(0, |(at_ms, ..)| *at_ms).max(series.last_ms);
+    for (at_ms, length_us, sample) in found {
+        let is_alive = (series.first_ms..=alive_to_ms).contains(&at_ms);
+        let nothing = || {
+            is_alive.then(|| Sample {
+                numbers: Numbers {
+                    length_us,
+                    ..Numbers::default()
+                },
+                ..Sample::default()
+            })
+        };
+        if let Some(sample) = sample.or_else(nothing) {
+            trend.add(&Point { at_ms, sample });
+        }
+    }
 }
 
 #[cfg(test)]

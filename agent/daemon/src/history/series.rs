@@ -9,7 +9,7 @@ use std::{
 };
 
 use hostler_common::slot::SlotLease;
-use hostler_decide::signal::Agent;
+use hostler_decide::{samples::Scope, signal::Agent};
 use prost::Message as _;
 use redb::{ReadableTable as _, WriteTransaction};
 
@@ -25,28 +25,6 @@ pub(super) const HOST: u32 = 0;
 
 /// The first number of an agent.
 pub(super) const FIRST_AGENT: u32 = 1 << 16;
-
-/// What a series is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// The host.
-    Host,
-    /// A group.
-    Group,
-    /// An agent.
-    Agent,
-}
-
-impl Scope {
-    /// Its name, as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Group => "group",
-            Self::Agent => "agent",
-        }
-    }
-}
 
 /// Who has a series.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::Scope;
-use crate::{agent_pattern::AgentPattern, measures::Measure};
+use serde::{Deserialize, Serialize};
+
+use crate::{agent_pattern::AgentPattern, measures::Measure, samples::Scope};
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,8 @@ pub struct Rule {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,

@@ -2,19 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::signal::Agent;
-
-/// What a rule is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// The host as a whole.
-    Host,
-    /// Each group.
-    Group,
-    /// Each agent.
-    #[default]
-    Agent,
-}
+use crate::{samples::Scope, signal::Agent};
 
 /// The host, a group, or an agent, by name: an agent that comes back is the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,17 +59,6 @@ impl Subject {
             Scope::Host => "host",
             Scope::Group => &self.group,
             Scope::Agent => &self.name,
-        }
-    }
-}
-
-impl Scope {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Group => "group",
-            Self::Agent => "agent",
         }
     }
 }
