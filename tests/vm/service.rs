@@ -38,6 +38,10 @@ for folder in /run /etc/systemd/system /usr/local/bin /var/lib; do mount -t tmpf
 mkdir -p /etc/hostler && mount -t tmpfs tmpfs /etc/hostler
 cp "$HOSTLER" /usr/local/bin/hostler
 cp "$UNIT" /etc/systemd/system/hostler.service
+# What tidies /tmp and the like would walk through all of this machine's files.
+for unit in systemd-tmpfiles-setup systemd-tmpfiles-setup-dev systemd-sysusers ldconfig; do
+    ln -s /dev/null /etc/systemd/system/$unit.service
+done
 # Such as has no hardware.
 export container=lxc
 exec "$SYSTEMD" --system --unit=basic.target --log-target=null

@@ -38,7 +38,7 @@ pub use self::{
     alerts::{NotifyConfig, Target},
     control::ControlConfig,
     document::document,
-    history::HistoryConfig,
+    history::{HistoryConfig, history_folder},
     quantity::Quantity,
     raw::{
         LogFormat, Others, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals,

@@ -82,9 +82,9 @@ pub(crate) struct ReportArgs {
     /// What agents and groups are ranked by
     #[arg(long, value_name = "MEASURE", default_value = "waiting")]
     pub(crate) by: Measure,
-    /// So many agents
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(crate) top: usize,
+    /// So many agents, at most 1000
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) top: u16,
     /// When.
     #[command(flatten)]
     pub(crate) past: PastArgs,

@@ -1,20 +1,17 @@
 //! The history that is looked at, and which time of it.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hostler_daemon::{
-    config::Config,
-    history::{Covered, DEFAULT_FOLDER, History},
+    config::history_folder,
+    history::{Covered, History},
 };
 
 use crate::{args::PastArgs, failure::Failure, render::past_span};
 
 /// Opens the history, and says from when to when it is to be looked at, in ms since 1970.
 pub(super) fn open(args: &PastArgs, usual: Duration) -> Result<(History, u64, u64), Failure> {
-    let folder = folder(args);
+    let folder = args.history.clone().unwrap_or_else(history_folder);
     let history = History::open(&folder)?.ok_or(Failure::NoHistory { folder })?;
     let (from_ms, to_ms) = asked(args, usual)?;
     match history.whole()? {
@@ -25,16 +22,6 @@ pub(super) fn open(args: &PastArgs, usual: Duration) -> Result<(History, u64, u6
         }
         whole => Err(nothing(&history, whole)),
     }
-}
-
-fn folder(args: &PastArgs) -> PathBuf {
-    if let Some(folder) = &args.history {
-        return folder.clone();
-    }
-    // A configuration that is wrong, or may not be read, says nothing of it.
-    let configured = Config::read(None).ok();
-    let history = configured.and_then(|config| config.history);
-    history.map_or_else(|| DEFAULT_FOLDER.into(), |history| history.folder)
 }
 
 fn asked(args: &PastArgs, usual: Duration) -> Result<(u64, u64), Failure> {

@@ -20,6 +20,9 @@ use crate::{
 /// Parts of a plot in a page.
 const PARTS: usize = 200;
 
+/// Series that are read at a time.
+const AT_A_TIME: usize = 32;
+
 /// Groups that are shown.
 const GROUPS: usize = 25;
 
@@ -70,13 +73,17 @@ fn report(
     groups.sort_by(|one, other| ranks(by, one, other));
     agents.sort_by(|one, other| ranks(by, one, other));
     let more_groups = groups.len().saturating_sub(GROUPS);
-    let more_agents = agents.len().saturating_sub(args.top);
+    let top = usize::from(args.top);
+    let more_agents = agents.len().saturating_sub(top);
     groups.truncate(GROUPS);
-    agents.truncate(args.top);
+    agents.truncate(top);
     let empty = history.trend(from_ms, to_ms, parts)?;
     let mut all = vec![host];
     all.extend(agents.iter().map(|total| total.series.clone()));
-    let trends = history.trends(&all, &empty)?;
+    let mut trends = Vec::with_capacity(all.len());
+    for series in all.chunks(AT_A_TIME) {
+        trends.extend(history.trends(series, &empty)?);
+    }
     let mut trends = (all.into_iter().zip(trends)).map(|(series, trend)| TrendReport {
         series,
         trend,

@@ -23,6 +23,9 @@ const PARTS: usize = 60;
 /// Trends that are shown as text: more would be a list, and `hostler report` makes that.
 const MOST_AS_TEXT: usize = 20;
 
+/// Series that are read at a time.
+const AT_A_TIME: usize = 32;
+
 /// When a series' last hour began is known; it may have ended that much later.
 const HOUR_MS: u64 = 3_600_000;
 
@@ -42,23 +45,28 @@ pub(crate) fn run(args: &TrendArgs, stdout: Stdout) -> Result<(), Failure> {
         series.truncate(MOST_AS_TEXT);
     }
     let empty = history.trend(from_ms, to_ms, parts)?;
-    let trends = history.trends(&series, &empty)?;
-    for (index, (series, trend)) in series.into_iter().zip(trends).enumerate() {
-        let mut report = TrendReport {
-            series,
-            trend,
-            measures: MEASURES.map(|(measure, _)| measure).to_vec(),
-        };
-        report.measures = measures(&report, &args.measures);
-        let text = match format {
-            Format::Json => trend_json(&report),
-            Format::Csv => trend_csv(&report, index == 0),
-            Format::Text => {
-                let between = if index > 0 { "\n" } else { "" };
-                format!("{between}{}", trend_text(&report, width, stdout.color))
-            }
-        };
-        output::write_only(&text)?;
+    let mut is_first = true;
+    // A few at a time: of thousands, all samples of a day would be more than a command should hold.
+    for series in series.chunks(AT_A_TIME) {
+        let trends = history.trends(series, &empty)?;
+        for (series, trend) in series.iter().cloned().zip(trends) {
+            let mut report = TrendReport {
+                series,
+                trend,
+                measures: MEASURES.map(|(measure, _)| measure).to_vec(),
+            };
+            report.measures = measures(&report, &args.measures);
+            let text = match format {
+                Format::Json => trend_json(&report),
+                Format::Csv => trend_csv(&report, is_first),
+                Format::Text => {
+                    let between = if is_first { "" } else { "\n" };
+                    format!("{between}{}", trend_text(&report, width, stdout.color))
+                }
+            };
+            is_first = false;
+            output::write_only(&text)?;
+        }
     }
     if left_out > 0 {
         output::write_only(&format!("\n… and {left_out} more of these names\n"))?;

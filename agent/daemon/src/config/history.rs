@@ -1,12 +1,27 @@
 //! The history as it is configured.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{RawHistory, within};
-use crate::history::Retention;
+use super::{DEFAULT_FILE, RawConfig, RawHistory, read_text, within};
+use crate::history::{DEFAULT_FOLDER, Retention};
 
 /// How large its file may become, in MiB.
 const SIZES_MIB: RangeInclusive<u64> = 16..=1 << 20;
+
+/// The folder that is written in the default file, without what else that means: names of hosts in it are
+/// not looked up. The usual one if there is no such file, or nothing can be made of it.
+pub fn history_folder() -> PathBuf {
+    let text = read_text(Path::new(DEFAULT_FILE)).unwrap_or_default();
+    let raw: RawConfig = toml::from_str(&text).unwrap_or_default();
+    match &*raw.history.folder {
+        "" => DEFAULT_FOLDER.into(),
+        folder => folder.into(),
+    }
+}
 
 /// The history.
 #[derive(Clone, Debug, PartialEq, Eq)]

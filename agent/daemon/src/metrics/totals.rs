@@ -18,6 +18,7 @@ use hostler_decide::{
     host::HostWindow,
     pairs::Who,
     peers::CLASS_NAMES,
+    samples::OTHER_GROUPS,
     scene::HostFacts,
     signal::{Agent, LossSignal},
     window::{RunQueueWindow, Window},
@@ -30,9 +31,6 @@ use super::{
     ranking::Policy,
     text::shortened,
 };
-
-/// The group of those that found no place among the groups.
-pub(super) const OTHER_GROUPS: &str = "[other groups]";
 
 /// Totals since measuring began.
 pub struct Totals {
