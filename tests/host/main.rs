@@ -89,6 +89,7 @@ fn main() -> ExitCode {
         attribution::TESTS,
         block_io::TESTS,
         daemon::TESTS,
+        daemon::clients::TESTS,
         daemon::past::TESTS,
         daemon::privileges::TESTS,
         identity::TESTS,

@@ -26,9 +26,9 @@ are of its files, and the file beside it is of the archive. Kernel programs are 
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DistArgs {
-    /// Where the archive is put
-    #[arg(long, value_name = "FOLDER", default_value = "target/dist")]
-    folder: PathBuf,
+    /// Where the archive is put; target/dist if not given
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 }
 
 /// Files of the tree that are in it, and where.
@@ -82,13 +82,14 @@ pub(crate) fn run(args: &DistArgs) -> Result<ExitCode> {
         env::consts::ARCH
     );
     let bytes = archive(&name, &files, time()?)?;
-    fs::create_dir_all(&args.folder)
-        .with_context(|| format!("making {}", args.folder.display()))?;
-    let path = args.folder.join(format!("{name}.tar.gz"));
+    let folder = args.folder.clone();
+    let folder = folder.unwrap_or_else(|| workspace::target_folder().join("dist"));
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let path = folder.join(format!("{name}.tar.gz"));
     let sum = format!("{}  {name}.tar.gz\n", sum(&bytes));
     write(&path, &bytes)?;
     write(
-        &args.folder.join(format!("{name}.tar.gz.sha256")),
+        &folder.join(format!("{name}.tar.gz.sha256")),
         sum.as_bytes(),
     )?;
     let mib = bytes.len() as f64 / 1_048_576.0;

@@ -126,9 +126,8 @@ impl Failure {
                 let hint = "`hostler replay RECORDING` shows from when to when it was recorded.";
                 (Some(hint.to_owned()), 2)
             }
-            Self::History(_) | Self::System { .. } | Self::File { .. } | Self::Collector { .. } => {
-                (None, 1)
-            }
+            Self::History(error) => (error.hint().map(str::to_owned), 1),
+            Self::System { .. } | Self::File { .. } | Self::Collector { .. } => (None, 1),
         };
         if let Some(hint) = hint {
             eprintln!("  hint: {hint}");

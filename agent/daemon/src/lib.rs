@@ -8,6 +8,7 @@
 pub mod config;
 pub mod control;
 pub mod history;
+pub mod instants;
 pub mod metrics;
 mod outgoing;
 pub mod recording;

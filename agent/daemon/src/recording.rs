@@ -60,9 +60,9 @@ pub(crate) mod messages {
 /// The longest message that holds a reading, in bytes.
 pub(crate) const MAX_READING_BYTES: usize = chunks::MAX_BYTES as usize;
 
-use std::time::SystemTime;
-
 use hostler_observe::monotonic_ns;
+
+use crate::instants::now_ms;
 
 pub use self::{
     error::{Damage, RecordingError},
@@ -72,11 +72,8 @@ pub use self::{
 
 /// The time of day at an instant of the monotonic clock, in ms since 1970, in UTC.
 pub fn wall_ms_at(at_ns: u64) -> u64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now_ms = since_1970.map_or(0, |since| since.as_millis());
     let ago_ms = monotonic_ns().saturating_sub(at_ns) / 1_000_000;
-    let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
-    now_ms.saturating_sub(ago_ms)
+    now_ms().saturating_sub(ago_ms)
 }
 
 /// What a recording begins with. The first byte is none of any text, and the others show whether line

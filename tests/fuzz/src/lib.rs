@@ -76,7 +76,10 @@ const RETENTION: Retention = Retention {
 fn history() -> &'static PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("hostler-fuzz-{}", std::process::id()));
+        // Beside the fuzzer, since nothing of it is ended in order.
+        let program = std::env::current_exe().expect("it has a path");
+        let folder = program.with_file_name("fuzzed-history");
+        let _may_not_be_there = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("there is room");
         let (mut store, _) = Store::open(&folder, RETENTION).expect("it can be made");
         store.write(0, &Samples::default()).expect("there is room");

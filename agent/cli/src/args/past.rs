@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueHint};
-use hostler_decide::measures::Measure;
+use clap::{
+    Args, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use hostler_decide::measures::{MEASURES, Measure};
 
 use super::{AgentPattern, options::FormatArgs, source::parse_time_of_day};
 
@@ -49,7 +52,7 @@ pub(crate) struct PastArgs {
     /// Up to this time of day; up to now if not given
     #[arg(long, value_name = "TIME", value_parser = parse_time_of_day, requires = "from")]
     pub(crate) to: Option<u64>,
-    /// The folder of the history; the one in /etc/hostler/hostler.toml if not given
+    /// The folder of the history; if not given, that of /etc/hostler/hostler.toml, or /var/lib/hostler
     #[arg(long, value_name = "FOLDER", env = "HOSTLER_HISTORY", value_hint = ValueHint::DirPath)]
     pub(crate) history: Option<PathBuf>,
 }
@@ -61,8 +64,8 @@ pub(crate) struct TrendArgs {
     /// Groups and agents, by name or pattern; the host if none is given
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<AgentPattern>,
-    /// Only this measure, such as `wait_p99`, cpu or memory; may be given several times
-    #[arg(short, long = "measure", value_name = "MEASURE")]
+    /// Only this measure; may be given several times
+    #[arg(short, long = "measure", value_name = "MEASURE", value_parser = measure())]
     pub(crate) measures: Vec<Measure>,
     /// So many parts; as many as the terminal has room for, or 60, if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -80,7 +83,7 @@ pub(crate) struct TrendArgs {
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub(crate) struct ReportArgs {
     /// What agents and groups are ranked by
-    #[arg(long, value_name = "MEASURE", default_value = "waiting")]
+    #[arg(long, value_name = "MEASURE", default_value = "waiting", value_parser = measure())]
     pub(crate) by: Measure,
     /// So many agents, at most 1000
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
@@ -94,6 +97,12 @@ pub(crate) struct ReportArgs {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A measure by its name, with what each means.
+fn measure() -> impl TypedValueParser<Value = Measure> {
+    let names = MEASURES.map(|(measure, name)| PossibleValue::new(name).help(measure.meaning()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Measure>())
 }
 
 /// How much of the past: longer than 0, at most 1,000 days.

@@ -2,7 +2,12 @@
 
 mod collector;
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use hostler_daemon::metrics::{Format as TextFormat, OtlpTimes, Policy, Totals, otlp};
 use hostler_decide::{scene::Scene, window::Window};
@@ -146,7 +151,10 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = path.with_file_name(name);
-    let replaced = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    // Whoever owns the folder could have put a link there: it is made anew, or not written.
+    let made = OpenOptions::new().write(true).create_new(true).open(&new);
+    let written = made.and_then(|mut file| file.write_all(bytes));
+    let replaced = written.and_then(|()| fs::rename(&new, path));
     if replaced.is_err() {
         // What is left of an attempt is nobody's.
         let _may_not_be_there = fs::remove_file(&new);

@@ -1,10 +1,11 @@
 //! The history that is looked at, and which time of it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hostler_daemon::{
     config::history_folder,
     history::{Covered, History},
+    instants::now_ms,
 };
 
 use crate::{args::PastArgs, failure::Failure, render::past_span};
@@ -25,9 +26,7 @@ pub(super) fn open(args: &PastArgs, usual: Duration) -> Result<(History, u64, u6
 }
 
 fn asked(args: &PastArgs, usual: Duration) -> Result<(u64, u64), Failure> {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now_ms = milliseconds(since_1970.unwrap_or_default());
-    let to_ms = args.to.unwrap_or(now_ms);
+    let to_ms = args.to.unwrap_or_else(now_ms);
     let last_ms = milliseconds(args.last.unwrap_or(usual));
     let from_ms = args.from.unwrap_or(to_ms.saturating_sub(last_ms));
     if from_ms >= to_ms {

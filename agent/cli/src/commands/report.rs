@@ -1,11 +1,11 @@
 //! `hostler report`: what happened on this host.
 
-use std::{cmp::Ordering, collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{cmp::Ordering, fs, path::Path, time::Duration};
 
-use hostler_daemon::history::{History, Series};
+use hostler_daemon::history::History;
 use hostler_decide::{
     measures::{MEASURES, Measure},
-    samples::{Sample, Scope},
+    samples::Scope,
 };
 
 use super::past;
@@ -59,7 +59,7 @@ fn report(
     let mut totals = history.totals(from_ms, to_ms)?;
     let (mut host, mut groups, mut agents) = (None, Vec::new(), Vec::new());
     for series in history.series()? {
-        match (series.scope, take(&mut totals, &series)) {
+        match (series.scope, totals.remove(&series.number)) {
             (Scope::Host, _) => host = Some(series),
             (Scope::Group, Some(sample)) => groups.push(Total { series, sample }),
             (Scope::Agent, Some(sample)) => agents.push(Total { series, sample }),
@@ -104,10 +104,6 @@ fn report(
         more_agents,
         more_groups,
     })
-}
-
-fn take(totals: &mut BTreeMap<u32, Sample>, series: &Series) -> Option<Sample> {
-    totals.remove(&series.number)
 }
 
 /// The largest first; of equals, by name.

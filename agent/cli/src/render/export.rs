@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hostler_daemon::metrics::{Family, Labelled, Value};
+use hostler_daemon::{
+    instants::instant,
+    metrics::{Family, Labelled, Value},
+};
 use serde::Serialize;
 
-use super::{
-    machine::{csv, json_line},
-    measured::instant,
-};
+use super::machine::{csv, json_line};
 
 #[derive(Serialize)]
 struct FamilyJson<'a> {

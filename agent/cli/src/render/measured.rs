@@ -1,13 +1,9 @@
 //! Values of measures with their units, and times of day.
 
-use std::time::{Duration, UNIX_EPOCH};
-
+use hostler_daemon::instants::instant;
 use hostler_decide::measures::{Measure, Unit};
 
 use super::units::{NONE, bytes, compact_count, duration};
-
-/// The end of the year 9999, in ms since 1970.
-const LAST_MS: u64 = 253_402_300_799_000;
 
 /// A value of a measure, at most ten columns wide.
 pub(super) fn measured(measure: Measure, value: Option<f64>) -> String {
@@ -23,13 +19,6 @@ pub(super) fn measured(measure: Measure, value: Option<f64>) -> String {
         Unit::PerSecond => format!("{}/s", decimal(value)),
         Unit::Times => compact_count(rounded(value)),
     }
-}
-
-/// A time of day in UTC for programs: `2026-11-26T14:03:05Z`.
-pub(super) fn instant(ms: u64) -> String {
-    // Later times have no such form; a file may name any.
-    let at = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
-    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// A time of day in UTC: `2026-11-26 14:03:05`.

@@ -1,7 +1,6 @@
 //! What a recording holds, in a line or two.
 
-use std::time::{Duration, UNIX_EPOCH};
-
+use hostler_daemon::instants::{LAST_MS, instant};
 use hostler_decide::scene::{Availability, CpuView, HostFacts};
 
 use crate::report::RecordingReport;
@@ -10,9 +9,6 @@ use super::{
     foreign::printable,
     units::{bytes, count, duration},
 };
-
-/// The beginning of the year 10000, in ms since 1970.
-const YEAR_10000_MS: u64 = 253_402_300_800_000;
 
 /// How far a recording is, while it is being written: no line's end.
 pub(crate) fn recording_now(report: RecordingReport) -> String {
@@ -45,10 +41,9 @@ pub(crate) fn replayed(
     report: RecordingReport,
 ) -> String {
     // A damaged recording may tell of any time; years have four digits here.
-    let began_ms = began_ms.filter(|&began_ms| began_ms < YEAR_10000_MS);
+    let began_ms = began_ms.filter(|&began_ms| began_ms <= LAST_MS);
     let began = began_ms.map_or_else(String::new, |began_ms| {
-        let began = UNIX_EPOCH + Duration::from_millis(began_ms);
-        format!(" from {}", humantime::format_rfc3339_seconds(began))
+        format!(" from {}", instant(began_ms))
     });
     format!(
         "\n{}: {} (Linux {}){began}, {}\nAlso in it: {}\n",

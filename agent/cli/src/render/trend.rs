@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hostler_daemon::history::Series;
+use hostler_daemon::{history::Series, instants::instant};
 use hostler_decide::{measures::Measure, samples::Scope};
 use humantime::format_duration;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{
     chart::chart,
     foreign::printable,
     machine::{csv, json_line},
-    measured::{instant, measured, span},
+    measured::{measured, span},
     paint::Paint,
     table::{Column, Table},
 };

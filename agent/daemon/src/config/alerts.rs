@@ -41,15 +41,22 @@ pub struct Target {
     pub timeout: Duration,
 }
 
-/// The token is nobody's to see.
+impl Target {
+    /// Where it is, without what else its address says: the path of a webhook is often its secret.
+    pub(crate) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
+/// What it takes to be heard is nobody's to see.
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let token = self.token.as_ref().map(|_| "…");
         f.debug_struct("Target")
-            .field("url", &self.url.as_str())
+            .field("at", &self.origin())
             .field("token", &token)
             .field("timeout", &self.timeout)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -176,7 +183,7 @@ impl Target {
         let url: Option<reqwest::Url> = raw.url.parse().ok();
         let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         let url = url.ok_or_else(|| {
-            let message = format!("`{}` is no address; write http://… or https://…", raw.url);
+            let message = "it is no address; write http://… or https://…".to_owned();
             refused("url")(message)
         })?;
         let token = raw.token_file.as_deref();

@@ -4,6 +4,9 @@ use toml::{Table, Value};
 
 use super::raw::RawConfig;
 
+/// Of keys below this, the values are not told.
+const SECRET: &str = "notify.";
+
 /// A line for each key that differs: what it was and what it is.
 pub(crate) fn difference(before: &RawConfig, now: &RawConfig) -> Vec<String> {
     let table = |raw: &RawConfig| Table::try_from(raw).expect("it is made of tables");
@@ -21,6 +24,8 @@ fn compare(lines: &mut Vec<String>, path: &str, before: &Table, now: &Table) {
             (Some(Value::Table(was)), Some(Value::Table(is))) => {
                 compare(lines, &format!("{name}."), was, is);
             }
+            // An address may hold what it takes to be heard there, and that is not for the log.
+            _ if name.starts_with(SECRET) => lines.push(format!("{name} is another one")),
             (was, is) => lines.push(format!("{name}: {} -> {}", shown(was), shown(is))),
         }
     }
@@ -49,6 +54,22 @@ mod tests {
                 "metrics.top: 25 -> 5",
                 "peers.model: [\"10.0.0.1\"] -> nothing",
                 "peers.tools: nothing -> [\"10.0.0.2\"]",
+            ]
+        );
+    }
+
+    #[test]
+    fn that_another_address_is_told_of_alerts_is_said_without_the_address() {
+        let before = raw("[notify.webhook]\nurl = 'https://a/secret-1'");
+        let now = raw(
+            "[notify.webhook]\nurl = 'https://a/secret-2'\n[notify.alertmanager]\nurl = 'http://b'",
+        );
+        let lines = difference(&before, &now);
+        assert_eq!(
+            lines,
+            [
+                "notify.webhook.url is another one",
+                "notify.alertmanager is another one"
             ]
         );
     }

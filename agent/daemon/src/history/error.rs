@@ -48,6 +48,24 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
+    /// What to do about it, in a sentence.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::File { source, .. } => match &**source {
+                redb::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    Some("it tells what runs on the host, and is its owner's alone: ask as root.")
+                }
+                _ => None,
+            },
+            Self::InUse { .. } => {
+                Some("a daemon that has just begun puts it right first: ask again.")
+            }
+            Self::Damaged { .. } => Some("the daemon puts it aside at its next start."),
+            Self::Layout { .. } => Some("read it with the version that wrote it."),
+            Self::Folder { .. } => None,
+        }
+    }
+
     /// Whether what is there can't be used, whoever tries.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Layout { .. })

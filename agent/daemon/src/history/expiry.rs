@@ -23,7 +23,8 @@ const FIXED_BYTES: u64 = 2 << 20;
 /// a little later. With 4,000 agents the file is 1.5 times as large as its samples.
 const FILL: f64 = 0.5;
 
-/// Removes what is too old at `now_ms`, and the oldest of what is too much. How many stretches went for want of room.
+/// Removes what is too old at `now_ms`, and the oldest of what is too much. How many stretches went for
+/// want of room.
 pub(super) fn expire(
     transaction: &WriteTransaction,
     retention: &Retention,

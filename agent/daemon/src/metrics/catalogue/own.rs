@@ -154,7 +154,7 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
         metric: Metric::gauge(
             "history_bytes",
             &[],
-            "What the samples in the history take; its file is up to twice as large.",
+            "What the samples in the history take; its file is larger, by up to as much again and 2 MiB.",
         ),
         samples: |own, take| take(format_args!(""), own.history.bytes as f64),
     },

@@ -1,10 +1,13 @@
 //! Tells an Alertmanager what fires, again and again, as it wants to be told: what it does not hear of for
 //! a while it takes to be over, so that nothing fires for ever where this host has gone.
+//!
+//! What there is to be told is kept here as it is now, and not as changes in a queue: while nobody answers a
+//! queue would fill, and an alert whose end found no room would fire for ever.
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use hostler_decide::{
@@ -14,15 +17,15 @@ use hostler_decide::{
 use reqwest::Url;
 use serde::Serialize;
 use tokio::{
-    sync::mpsc::Receiver,
+    sync::mpsc::{Receiver, Sender, channel},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::{
     client::{Client, Outcome},
     measure,
-    webhook::now_ms,
 };
+use crate::instants::{exact_instant, now_ms};
 
 /// How often it is told.
 const EACH: Duration = Duration::from_mins(1);
@@ -33,7 +36,8 @@ const RETRY: Duration = Duration::from_secs(10);
 /// What it does not hear of for so long is over.
 const VALID: Duration = Duration::from_mins(5);
 
-/// Alerts that are over and could not be told yet.
+/// Alerts that are over and could not be told yet: further ones are over for an Alertmanager when it has not
+/// heard of them for a while.
 const MOST_OVER: usize = 1_000;
 
 /// One alert, as Alertmanager's API (v2) has it.
@@ -46,8 +50,49 @@ struct Posted<'a> {
     ends_at: String,
 }
 
+/// What an Alertmanager is to be told.
+#[derive(Clone, Default)]
+pub(super) struct Current(Arc<Mutex<Kept>>);
+
+impl Current {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells an Alertmanager of changes.
+pub(super) struct Line {
+    current: Current,
+    wake: Sender<()>,
+}
+
+impl Line {
+    /// The line, and what is heard at its other end.
+    pub(super) fn new() -> (Self, Current, Receiver<()>) {
+        let current = Current::default();
+        let (wake, woken) = channel(1);
+        let line = Self {
+            current: current.clone(),
+            wake,
+        };
+        (line, current, woken)
+    }
+
+    /// Takes changes, however many there were since it was last told.
+    pub(super) fn take(&self, changes: &[Change]) {
+        let mut kept = self.current.kept();
+        let now_ms = now_ms();
+        for change in changes {
+            kept.take(change, now_ms);
+        }
+        drop(kept);
+        // Where there is no room it is about to wake, and where nobody hears it has ended.
+        let _is_woken = self.wake.try_send(());
+    }
+}
+
 /// What fires, and what has been over since it was last told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Kept {
     firing: BTreeMap<(String, Subject), Alert>,
     over: Vec<(Alert, u64)>,
@@ -108,41 +153,34 @@ fn posted<'a>(alert: &'a Alert, host: &'a str, ends_ms: u64) -> Posted<'a> {
             .filter(|(_, value)| !value.is_empty())
             .collect(),
         annotations,
-        starts_at: instant(alert.since_ms),
-        ends_at: instant(ends_ms),
+        starts_at: exact_instant(alert.since_ms),
+        ends_at: exact_instant(ends_ms),
     }
 }
 
-fn instant(ms: u64) -> String {
-    let at = UNIX_EPOCH + Duration::from_millis(ms);
-    humantime::format_rfc3339_millis(at).to_string()
-}
-
-/// Tells of what fires until there are no changes any more.
-pub(super) async fn run(client: Client, mut changes: Receiver<Arc<Vec<Change>>>) {
+/// Tells of what fires until the line is gone.
+pub(super) async fn run(client: Client, current: Current, mut woken: Receiver<()>) {
     let host = hostler_observe::host_name();
     let url = address(client.url());
-    let mut kept = Kept::default();
     let mut ticks = interval_at(Instant::now() + EACH, EACH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            heard = changes.recv() => {
-                let Some(heard) = heard else { return };
-                heard.iter().for_each(|change| kept.take(change, now_ms()));
-            }
+            is_there = woken.recv() => if is_there.is_none() { return },
             _ = ticks.tick() => {}
         }
+        // More may come while it is sent.
+        let kept = current.kept().clone();
         if kept.is_empty() {
             continue;
         }
         match client.send(&url, &kept.posted(&host, now_ms())).await {
-            Outcome::Taken => kept.over.clear(),
-            // Then it is told of by the next one, or takes it to be over by itself.
             Outcome::Failed => ticks.reset_after(RETRY),
-            Outcome::Refused => {
-                client.lose();
-                kept.over.clear();
+            outcome => {
+                if outcome == Outcome::Refused {
+                    client.lose();
+                }
+                current.kept().over.drain(..kept.over.len());
             }
         }
     }

@@ -72,7 +72,7 @@ impl Client {
                 outcomes.taken.fetch_add(1, Relaxed);
                 if self.is_said.swap(false, Relaxed) {
                     let to = self.kind.as_str();
-                    tracing::info!(to, url = %url, "alerts are taken again");
+                    tracing::info!(to, at = self.target.origin(), "alerts are taken again");
                 }
                 return Outcome::Taken;
             }
@@ -82,7 +82,12 @@ impl Client {
         outcomes.failed.fetch_add(1, Relaxed);
         if !self.is_said.swap(true, Relaxed) {
             let to = self.kind.as_str();
-            tracing::error!(to, url = %url, error = what, "an alert could not be told");
+            tracing::error!(
+                to,
+                at = self.target.origin(),
+                error = what,
+                "an alert could not be told"
+            );
         }
         outcome
     }

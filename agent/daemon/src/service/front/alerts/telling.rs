@@ -31,8 +31,16 @@ pub(super) enum Said {
 /// Somebody who is told.
 struct Told {
     target: Target,
-    changes: Sender<Arc<Vec<Change>>>,
+    line: Line,
     task: JoinHandle<()>,
+}
+
+/// How they are told.
+enum Line {
+    /// Of each change.
+    Webhook(Sender<Arc<Vec<Change>>>),
+    /// Of what there is now.
+    Alertmanager(alertmanager::Line),
 }
 
 /// Which kind of somebody.
@@ -71,14 +79,14 @@ pub(super) async fn tell(mut heard: Receiver<Said>, counts: Arc<Deliveries>) {
                     (&mut alertmanager, config.alertmanager, Kind::Alertmanager),
                 ] {
                     if change(told, target, kind, &counts) && !firing.is_empty() {
-                        hand_over(told.as_ref(), &firing, kind, &counts);
+                        hand_over(told.as_ref(), &firing, &counts);
                     }
                 }
             }
             Said::Changes(changes) => {
                 let changes = Arc::new(changes);
-                hand_over(webhook.as_ref(), &changes, Kind::Webhook, &counts);
-                hand_over(alertmanager.as_ref(), &changes, Kind::Alertmanager, &counts);
+                hand_over(webhook.as_ref(), &changes, &counts);
+                hand_over(alertmanager.as_ref(), &changes, &counts);
             }
         }
     }
@@ -118,27 +126,34 @@ fn change(
         Ok(client) => client,
         Err(error) => {
             let to = kind.as_str();
-            tracing::error!(to, url = %target.url, error, "alerts can't be sent");
+            tracing::error!(to, at = target.origin(), error, "alerts can't be sent");
             return false;
         }
     };
-    let (changes, heard) = channel(ROOM);
-    let task = match kind {
-        Kind::Webhook => tokio::spawn(webhook::run(client, heard)),
-        Kind::Alertmanager => tokio::spawn(alertmanager::run(client, heard)),
+    let (line, task) = match kind {
+        Kind::Webhook => {
+            let (changes, heard) = channel(ROOM);
+            let task = tokio::spawn(webhook::run(client, heard));
+            (Line::Webhook(changes), task)
+        }
+        Kind::Alertmanager => {
+            let (line, current, woken) = alertmanager::Line::new();
+            let task = tokio::spawn(alertmanager::run(client, current, woken));
+            (Line::Alertmanager(line), task)
+        }
     };
-    *told = Some(Told {
-        target,
-        changes,
-        task,
-    });
+    *told = Some(Told { target, line, task });
     true
 }
 
-fn hand_over(told: Option<&Told>, changes: &Arc<Vec<Change>>, kind: Kind, counts: &Deliveries) {
-    if let Some(told) = told
-        && let Err(TrySendError::Full(_)) = told.changes.try_send(Arc::clone(changes))
-    {
-        kind.outcomes(counts).lost.fetch_add(1, Relaxed);
+fn hand_over(told: Option<&Told>, changes: &Arc<Vec<Change>>, counts: &Deliveries) {
+    match told.map(|told| &told.line) {
+        None => {}
+        Some(Line::Alertmanager(line)) => line.take(changes),
+        Some(Line::Webhook(line)) => {
+            if let Err(TrySendError::Full(_)) = line.try_send(Arc::clone(changes)) {
+                counts.webhook.lost.fetch_add(1, Relaxed);
+            }
+        }
     }
 }

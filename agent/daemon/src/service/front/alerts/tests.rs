@@ -174,6 +174,32 @@ fn an_alertmanager_is_told_what_fires_and_until_when() {
 }
 
 #[test]
+fn an_alertmanager_that_did_not_answer_hears_what_there_is_now_however_much_has_happened() {
+    // The first request is never answered, and meanwhile more happens than any queue holds.
+    let (address, heard) = server(|number| (number > 0).then_some("200 OK"));
+    let (desk, thread) = desk(&format!(
+        "[notify.alertmanager]\nurl = 'http://{address}'\ntimeout = '2s'"
+    ));
+    desk.judge(&second(2), 1_000);
+    heard.recv_timeout(PATIENCE).expect("it is told");
+    for at in 1..=1_001 {
+        desk.judge(&second(if at % 2 == 0 { 2 } else { 0 }), at * 1_000);
+        thread::sleep(Duration::from_micros(200));
+    }
+    let request = heard.recv_timeout(PATIENCE).expect("it is told again");
+    let now = crate::instants::exact_instant(crate::instants::now_ms());
+    let ends = body(&request).split("\"endsAt\":\"").skip(1);
+    let ends: Vec<&str> = ends.map(|rest| &rest[..now.len()]).collect();
+    assert!(
+        !ends.is_empty() && ends.iter().all(|end| **end <= *now),
+        "{request}"
+    );
+    assert!(desk.firing().is_empty());
+    drop(desk);
+    thread.end(PATIENCE);
+}
+
+#[test]
 fn whoever_never_answers_holds_up_nobody_and_what_finds_no_room_is_counted() {
     let (address, heard) = server(|_| None);
     let (desk, thread) = desk(&format!("[notify.webhook]\nurl = 'http://{address}/'"));

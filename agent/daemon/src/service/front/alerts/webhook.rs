@@ -1,10 +1,7 @@
 //! Tells a webhook of each change, in order. One that can't be told is tried again a few times while the
 //! next ones wait.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use hostler_decide::{
     alerts::{Alert, Change},
@@ -17,6 +14,7 @@ use super::{
     client::{Client, Outcome},
     measure,
 };
+use crate::instants::now_ms;
 
 /// How long is waited before each further attempt.
 const AGAIN: [Duration; 3] = [
@@ -111,11 +109,4 @@ async fn send(client: &Client, message: &Message<'_>) -> bool {
         outcome = client.send(url, message).await;
     }
     outcome == Outcome::Taken
-}
-
-/// Now, in ms since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.unwrap_or_default().as_millis();
-    u64::try_from(since).unwrap_or(u64::MAX)
 }

@@ -13,6 +13,7 @@ use super::{HistoryCounts, Told, count_written};
 use crate::{
     config::HistoryConfig,
     history::{HistoryError, Opened, Store},
+    instants::instant,
 };
 
 /// After a file could not be written, it is tried again so much later.
@@ -20,9 +21,6 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// The shortest stretch of time that is written, in µs: shorter ticks are added up.
 const SHORTEST_US: u64 = 950_000;
-
-/// The end of the year 9999, in ms since 1970.
-const LAST_MS: u64 = 253_402_300_799_000;
 
 /// Keeps a history, whatever happens to its file.
 pub(super) struct Keeper {
@@ -213,11 +211,7 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, HistoryError>) -> Result<T, Wrong>
 
 /// Says what there was.
 fn tell(opened: Opened) {
-    let newest = opened.newest_ms.map(|ms| {
-        // A file may name any time, and later ones have no such form.
-        let at = std::time::UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
-        humantime::format_rfc3339_seconds(at).to_string()
-    });
+    let newest = opened.newest_ms.map(instant);
     match (newest, opened.was_cut_off) {
         (None, _) => tracing::info!("a history begins"),
         (Some(newest), false) => tracing::info!(newest, "the history goes on"),
