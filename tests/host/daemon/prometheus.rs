@@ -90,18 +90,25 @@ impl Prometheus {
             address,
             _folder: folder,
         };
-        started.wait_until_it_listens();
+        started.wait_until_it_is_ready();
         started
     }
 
-    fn wait_until_it_listens(&mut self) {
+    /// Prometheus listens before it has opened its store, and answers queries with 503 and a
+    /// sentence till then.
+    fn wait_until_it_is_ready(&mut self) {
         let give_up = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(self.address).is_err() {
+        while !self.is_ready() {
             let ended = self.child.try_wait().expect("its state can be read");
             assert!(ended.is_none(), "prometheus ended: {ended:?}");
-            assert!(Instant::now() < give_up, "prometheus does not listen");
+            assert!(Instant::now() < give_up, "prometheus does not become ready");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        let listens = std::net::TcpStream::connect(self.address).is_ok();
+        listens && get(self.address, "/-/ready").status == 200
     }
 
     /// The value of a query that gives one, once it gives one.
