@@ -26,6 +26,7 @@ fn report(words: &str) -> String {
 fn a_recording_is_reported_in_full_as_json() {
     reported("trace all --json", &expect_file!["all.json"]);
     reported("trace pressure --json", &expect_file!["pressure.json"]);
+    reported("plan --json", &expect_file!["plan.json"]);
 }
 
 #[test]
@@ -42,6 +43,7 @@ fn a_recording_is_reported_to_a_reader() {
     reported("trace rtt --top 5", &expect_file!["rtt.txt"]);
     reported("trace pressure --top 5", &expect_file!["pressure.txt"]);
     reported("trace wakes --top 10", &expect_file!["wakes.txt"]);
+    reported("plan", &expect_file!["plan.txt"]);
     reported("topology --duration 3s", &expect_file!["topology.txt"]);
 }
 

@@ -6,6 +6,7 @@ mod global;
 mod options;
 mod past;
 mod placement;
+mod plan;
 mod record;
 mod run;
 mod source;
@@ -32,6 +33,8 @@ pub(crate) use past::{PastArgs, ReportArgs, TrendArgs};
 use past::{REPORT_HELP, TREND_HELP};
 use placement::{TOPOLOGY_HELP, WAKES_HELP};
 pub(crate) use placement::{TopologyArgs, WakesArgs};
+use plan::PLAN_HELP;
+pub(crate) use plan::PlanArgs;
 use record::{RECORD_HELP, REPLAY_HELP};
 pub(crate) use record::{RecordArgs, ReplayArgs};
 pub(crate) use run::{ConfigCommand, RunArgs, StatusArgs};
@@ -45,6 +48,7 @@ Examples:
   hostler trace runq --duration 10s  how long each agent waited for a CPU
   hostler explain agents/coder       what held one agent up
   hostler topology                   nodes, caches, and what runs where
+  hostler plan                       what had better run elsewhere, and why
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
   hostler run                        the daemon, with metrics for Prometheus
@@ -111,6 +115,9 @@ pub(crate) enum Command {
     /// Show the host's shape, and what runs where
     #[command(long_about = TOPOLOGY_HELP)]
     Topology(TopologyArgs),
+    /// Say which agents had better run on another NUMA node, and why; nothing is changed
+    #[command(long_about = PLAN_HELP)]
+    Plan(PlanArgs),
     /// Record all signals of all agents
     #[command(long_about = RECORD_HELP)]
     Record(RecordArgs),
@@ -263,6 +270,7 @@ impl Command {
             Self::Trace(TraceCommand::Ledger(ledger)) => ledger.trace.contradiction(),
             Self::Trace(TraceCommand::Wakes(wakes)) => wakes.trace.contradiction(),
             Self::Topology(topology) => topology.contradiction(),
+            Self::Plan(plan) => plan.contradiction(),
             Self::Explain(explain) => explain.contradiction(),
             Self::Agents(agents) => agents.contradiction(),
             Self::Record(record) => record.peers.contradiction(),
@@ -296,6 +304,7 @@ impl Command {
             }
             Self::Explain(explain) => explain.source.from.is_some(),
             Self::Topology(topology) => topology.source.from.is_some(),
+            Self::Plan(plan) => plan.source.from.is_some(),
             Self::Agents(agents) => agents.from.is_some(),
             Self::Export(export) => export.source.from.is_some(),
             Self::Replay(_) => true,

@@ -11,6 +11,7 @@ mod ledger;
 mod live;
 mod pairs;
 mod past;
+mod plan;
 mod pressure;
 mod record;
 mod replay;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Trace(TraceCommand::Ledger(ledger))) => ledger::run(ledger, global, stdout),
         Some(Command::Trace(TraceCommand::Wakes(wakes))) => wakes::run(wakes, global, stdout),
         Some(Command::Topology(args)) => topology::run(args, global, stdout),
+        Some(Command::Plan(args)) => plan::run(args, global, stdout),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global, stdout),

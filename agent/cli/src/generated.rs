@@ -91,6 +91,7 @@ mod tests {
                 "hostler-explain.1",
                 "hostler-export.1",
                 "hostler-man.1",
+                "hostler-plan.1",
                 "hostler-record.1",
                 "hostler-replay.1",
                 "hostler-report.1",

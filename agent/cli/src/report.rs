@@ -1,6 +1,7 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
 mod past;
+mod plan;
 mod status;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use serde::{Serialize, Serializer};
 use crate::args::GroupBy;
 
 pub(crate) use past::{PastReport, Total, TrendReport};
+pub(crate) use plan::PlanReport;
 pub(crate) use status::{AlertLine, StatusReport};
 
 /// Waits for a CPU during a window, by agent, group, CPU or NUMA node.

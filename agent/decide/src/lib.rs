@@ -11,7 +11,7 @@
 //! [`topology`] is its shape, [`node_memory`] where memory lies, [`placement`] where threads run,
 //! [`wakes`] who wakes whom, and [`pairs`] who made whom wait. [`identity`] says which process belongs
 //! to which agent, [`agent_pattern`] which agents somebody means, and [`explain`] what kept an agent
-//! from running. [`samples`] are windows in a few numbers, for the past and for alerts, [`measures`] what is
+//! from running. [`plan`] says what had better be changed. [`samples`] are windows in a few numbers, for the past and for alerts, [`measures`] what is
 //! asked of them, and [`alerts`] what somebody wants to be told of.
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod node_memory;
 pub mod pairs;
 pub mod peers;
 pub mod placement;
+pub mod plan;
 pub mod polled;
 pub mod pressure;
 pub mod reclaim;

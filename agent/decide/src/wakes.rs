@@ -109,7 +109,7 @@ impl WakeGraph {
 
     /// Takes in the wake-ups of a window that follows those before it. Rates are means over all time
     /// since the beginning, weighted by 2^(−age ÷ [`HALF_LIFE_NS`]).
-    fn append(&mut self, wakes: &BTreeMap<WakeKey, WakeSignal>, length_ns: u64) {
+    pub(crate) fn append(&mut self, wakes: &BTreeMap<WakeKey, WakeSignal>, length_ns: u64) {
         if length_ns == 0 {
             return;
         }

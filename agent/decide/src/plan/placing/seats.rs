@@ -1,0 +1,259 @@
+//! Who sits where, what that loses, and what it would lose otherwise: each change is told from what it
+//! changes alone.
+
+use hostler_common::placement::MAX_NODES;
+
+use super::{
+    BAND, BUSY, Loss, NODE_WAKE_S, TARGET, UNEVEN, UPPER_QUANTILE, ns,
+    problem::{Member, Problem, Shares},
+};
+
+/// Where a member runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// Where it ran lately.
+    AsIs,
+    /// On one node, with its memory.
+    On(usize),
+    /// On the nodes of a span, by its number; memory stays where it is.
+    Across(usize),
+}
+
+/// Where all members run, and what that loses, in CPUs.
+#[derive(Clone, Debug)]
+pub(super) struct Seats<'a> {
+    pub(super) problem: &'a Problem,
+    taken: Vec<Seat>,
+    demand: Shares,
+    variance: Shares,
+    /// Overload and imbalance of each node.
+    load_loss: Shares,
+}
+
+impl<'a> Seats<'a> {
+    /// All as they ran lately.
+    pub(super) fn as_is(problem: &'a Problem) -> Self {
+        let mut seats = Self {
+            problem,
+            taken: vec![Seat::AsIs; problem.members.len()],
+            demand: [0.0; MAX_NODES],
+            variance: [0.0; MAX_NODES],
+            load_loss: [0.0; MAX_NODES],
+        };
+        for member in &problem.members {
+            for node in 0..MAX_NODES {
+                seats.demand[node] += member.demand * member.run[node];
+                seats.variance[node] += member.variance * member.run[node];
+            }
+        }
+        for &node in &problem.nodes {
+            seats.load_loss[node] = seats.node_loss(node, 0.0, 0.0);
+        }
+        seats
+    }
+
+    pub(super) fn seat(&self, member: usize) -> Seat {
+        self.taken[member]
+    }
+
+    /// What overload and imbalance of a node lose, in CPUs.
+    pub(super) fn load_loss(&self, node: usize) -> f64 {
+        self.load_loss[node]
+    }
+
+    /// Demand on a node, in CPUs.
+    pub(super) fn demand(&self, node: usize) -> f64 {
+        self.demand[node]
+    }
+
+    /// Where a member would run in a seat.
+    pub(super) fn run(&self, member: usize, seat: Seat) -> Shares {
+        match seat {
+            Seat::AsIs => self.problem.members[member].run,
+            Seat::Across(span) => self.problem.spans[span].run,
+            Seat::On(node) => {
+                let mut run = [0.0; MAX_NODES];
+                run[node] = 1.0;
+                run
+            }
+        }
+    }
+
+    /// How often a second a member and its neighbours wake each other, by the node on which the
+    /// neighbours run.
+    pub(super) fn attraction(&self, member: usize) -> Shares {
+        let mut attraction = [0.0; MAX_NODES];
+        for &(other, per_s) in self.problem.neighbours(member) {
+            match self.taken[other] {
+                Seat::On(node) => attraction[node] += per_s,
+                seat => {
+                    let run = self.run(other, seat);
+                    for &node in &self.problem.nodes {
+                        attraction[node] += per_s * run[node];
+                    }
+                }
+            }
+        }
+        attraction
+    }
+
+    /// What comes to the host's loss if a member takes another seat, in CPUs.
+    pub(super) fn change(&self, member: usize, seat: Seat, attraction: &Shares) -> f64 {
+        self.change_without_load(member, seat, attraction) + self.load_change(member, seat)
+    }
+
+    /// The same, as if all nodes had room.
+    pub(super) fn change_without_load(
+        &self,
+        member: usize,
+        seat: Seat,
+        attraction: &Shares,
+    ) -> f64 {
+        let old = self.taken[member];
+        if seat == old {
+            return 0.0;
+        }
+        let (before, after) = (self.run(member, old), self.run(member, seat));
+        let nodes = self.problem.nodes.iter();
+        let nearer: f64 = nodes
+            .map(|&node| (after[node] - before[node]) * attraction[node])
+            .sum();
+        self.own_loss(member, seat) - self.own_loss(member, old) - nearer * NODE_WAKE_S
+    }
+
+    fn load_change(&self, member: usize, seat: Seat) -> f64 {
+        let Member {
+            demand, variance, ..
+        } = self.problem.members[member];
+        let before = self.run(member, self.taken[member]);
+        let after = self.run(member, seat);
+        let mut change = 0.0;
+        for &node in &self.problem.nodes {
+            let more = after[node] - before[node];
+            if more != 0.0 {
+                change += self.node_loss(node, demand * more, variance * more);
+                change -= self.load_loss[node];
+            }
+        }
+        change
+    }
+
+    /// Takes a seat.
+    pub(super) fn take(&mut self, member: usize, seat: Seat) {
+        let Member {
+            demand, variance, ..
+        } = self.problem.members[member];
+        let before = self.run(member, self.taken[member]);
+        let after = self.run(member, seat);
+        self.taken[member] = seat;
+        for &node in &self.problem.nodes {
+            let more = after[node] - before[node];
+            if more != 0.0 {
+                self.demand[node] += demand * more;
+                self.variance[node] += variance * more;
+                self.load_loss[node] = self.node_loss(node, 0.0, 0.0);
+            }
+        }
+    }
+
+    /// What a member loses by itself: waiting for memory, waking its own threads, and being moved.
+    fn own_loss(&self, member: usize, seat: Seat) -> f64 {
+        self.remote(member, seat) + self.own_wakes(member, seat) + self.price(member, seat)
+    }
+
+    fn remote(&self, member: usize, seat: Seat) -> f64 {
+        // Its memory has come along.
+        if let Seat::On(_) = seat {
+            return 0.0;
+        }
+        let Member { demand, memory, .. } = &self.problem.members[member];
+        let run = self.run(member, seat);
+        let nodes = self.problem.nodes.iter();
+        let stall: f64 = nodes
+            .map(|&node| {
+                let stall = &self.problem.stall[node];
+                let apart: f64 = memory.iter().zip(stall).map(|(part, ns)| part * ns).sum();
+                run[node] * apart
+            })
+            .sum();
+        demand * stall
+    }
+
+    fn own_wakes(&self, member: usize, seat: Seat) -> f64 {
+        let per_s = self.problem.members[member].own_wakes;
+        if per_s == 0.0 {
+            return 0.0;
+        }
+        let run = self.run(member, seat);
+        let together: f64 = run.iter().map(|part| part * part).sum();
+        per_s * (1.0 - together).max(0.0) * NODE_WAKE_S
+    }
+
+    fn price(&self, member: usize, seat: Seat) -> f64 {
+        let member = &self.problem.members[member];
+        match seat {
+            Seat::AsIs => 0.0,
+            Seat::On(node) => member.price(member.memory[node]),
+            Seat::Across(_) => member.price(1.0),
+        }
+    }
+
+    /// What a node loses by its load if it had so much more demand and variance.
+    fn node_loss(&self, node: usize, demand: f64, variance: f64) -> f64 {
+        let demand = self.demand[node] + demand;
+        let variance = (self.variance[node] + variance).max(0.0);
+        self.overload(node, demand, variance) + self.imbalance(node, demand)
+    }
+
+    fn overload(&self, node: usize, demand: f64, variance: f64) -> f64 {
+        let upper = demand + UPPER_QUANTILE * variance.sqrt();
+        (upper - TARGET * self.problem.cpus[node]).max(0.0)
+    }
+
+    fn imbalance(&self, node: usize, demand: f64) -> f64 {
+        let fair = self.problem.fair * self.problem.cpus[node];
+        let uneven = UNEVEN * (self.problem.fair / BUSY).min(1.0);
+        uneven * ((demand - fair).abs() - BAND * fair).max(0.0)
+    }
+
+    /// What the host loses, worked out anew, in CPUs.
+    pub(super) fn total(&self) -> f64 {
+        self.parts().into_iter().sum()
+    }
+
+    /// The same, by why.
+    pub(super) fn loss(&self) -> Loss {
+        let ns = self.parts().map(ns);
+        Loss {
+            remote_ns: ns[0],
+            wakes_ns: ns[1],
+            overload_ns: ns[2],
+            imbalance_ns: ns[3],
+            moves_ns: ns[4],
+        }
+    }
+
+    fn parts(&self) -> [f64; 5] {
+        let mut parts = [0.0; 5];
+        for (member, &seat) in self.taken.iter().enumerate() {
+            let run = self.run(member, seat);
+            let apart = |&(other, per_s): &(usize, f64)| {
+                let others = self.run(other, self.taken[other]);
+                let together: f64 = run.iter().zip(&others).map(|(a, b)| a * b).sum();
+                per_s * (1.0 - together)
+            };
+            let neighbours = self.problem.neighbours(member).iter();
+            // Each pair is met twice.
+            let apart: f64 = neighbours.map(apart).sum::<f64>() / 2.0;
+            parts[0] += self.remote(member, seat);
+            parts[1] += self.own_wakes(member, seat) + apart * NODE_WAKE_S;
+            parts[4] += self.price(member, seat);
+        }
+        for &node in &self.problem.nodes {
+            let demand = self.demand[node];
+            parts[2] += self.overload(node, demand, self.variance[node].max(0.0));
+            parts[3] += self.imbalance(node, demand);
+        }
+        parts
+    }
+}
