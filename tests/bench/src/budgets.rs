@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 pub(crate) use self::daemon::{DaemonArgs, run as run_daemon};
 use self::fleet::Fleet;
 pub(crate) use self::recording::{RecordArgs, run as run_recording};
+pub(crate) use self::report::{row, spread, write_json};
 use crate::interrupt::Interrupt;
 
 const AFTER_HELP: &str = "\

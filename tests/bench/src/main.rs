@@ -7,6 +7,7 @@ mod hierarchy;
 mod interrupt;
 mod load;
 mod load_cgroup;
+mod planning;
 mod probes;
 mod spread;
 mod table;
@@ -34,6 +35,8 @@ enum Bench {
     Record(budgets::RecordArgs),
     /// What the daemon costs beside a fleet, and whether its memory stays as it is.
     Daemon(budgets::DaemonArgs),
+    /// What it takes to plan who runs where, for a host of thousands of agents on many nodes.
+    Plan(planning::PlanArgs),
     /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
     /// compares it with what is expected.
     Verifier(verifier::VerifierArgs),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Bench::Fleet(args) => budgets::run(&args),
         Bench::Record(args) => budgets::run_recording(&args),
         Bench::Daemon(args) => budgets::run_daemon(&args),
+        Bench::Plan(args) => planning::run(&args),
         Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
     };

@@ -13,7 +13,7 @@ use super::{
 use crate::{spread::Spread, table::table};
 
 /// Writes a report as JSON, where that is wanted.
-pub(super) fn write_json(report: &impl Serialize, path: Option<&Path>) -> Result<()> {
+pub(crate) fn write_json(report: &impl Serialize, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else {
         return Ok(());
     };
@@ -142,7 +142,7 @@ fn beside_ping_pong(programs: &[ProgramNs], name: &str) -> String {
     })
 }
 
-pub(super) fn spread(spread: Spread) -> String {
+pub(crate) fn spread(spread: Spread) -> String {
     let Spread {
         median,
         least,
@@ -151,7 +151,7 @@ pub(super) fn spread(spread: Spread) -> String {
     format!("{median:.2} ({least:.2}–{greatest:.2})")
 }
 
-pub(super) fn row(what: &str, figure: String, judged: f64, budget: f64) -> [String; 4] {
+pub(crate) fn row(what: &str, figure: String, judged: f64, budget: f64) -> [String; 4] {
     let verdict = if judged <= budget {
         "met".to_owned()
     } else {
