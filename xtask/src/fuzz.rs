@@ -10,7 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::workspace;
 
 /// What is fuzzed: the targets in `tests/fuzz`.
-const TARGETS: [&str; 3] = ["history_files", "recording_files", "recording_messages"];
+const TARGETS: [&str; 4] = [
+    "history_files",
+    "journal_files",
+    "recording_files",
+    "recording_messages",
+];
 
 /// The recording that the fuzzer begins with.
 const SEED: &str = "tests/golden/fleet.rec";

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::OnceLock, time::Duration};
 
+use hostler_act::Journal;
 use hostler_daemon::{
     history::{History, Retention, Store},
     recording::Reader,
@@ -27,6 +28,22 @@ pub fn read(file: &[u8]) {
         };
         let _window = sum.take();
     }
+}
+
+/// Reads a journal as the next writer does: as it is, and with its checksums put right, so that what is
+/// behind them is reached.
+pub fn read_journal(bytes: &[u8]) {
+    let (_, whole) = Journal::parsed(bytes);
+    assert!(whole <= bytes.len() as u64);
+    let mut lines = Vec::new();
+    for json in bytes.split(|&byte| byte == b'\n') {
+        lines.extend(format!("{:08x} ", crc32fast::hash(json)).into_bytes());
+        lines.extend(json);
+        lines.push(b'\n');
+    }
+    let (past, _) = Journal::parsed(&lines);
+    let _in_force = past.in_force().count();
+    let _next = past.next_step();
 }
 
 /// Reads a history as commands do, and goes on writing it as the daemon does, in whose file `bytes` stand

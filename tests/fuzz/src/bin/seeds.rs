@@ -9,6 +9,13 @@ use std::{
 use hostler_daemon::recording::MAGIC;
 use zstd::stream::write::Decoder;
 
+/// A journal, without the checksums that go before its lines.
+const JOURNAL: &str = r#"{"record":"opened","boot":"1","at_ms":1}
+{"record":"begun","step":1,"at_ms":2,"agent":"a","what":"w","why":"y","members":{"cgroup":"a"},"cpus":"2-3","left":[],"changes":[{"knob":"affinity","pid":7,"tid":8,"started":9,"old":{"cpus":"0-3"},"new":{"cpus":"2-3"}}]}
+{"record":"yielded","step":1,"at_ms":3,"knob":{"knob":"affinity","pid":7,"tid":8,"started":9},"found":{"cpus":"1"}}
+{"record":"undone","step":1,"at_ms":4,"cause":{"cause":"asked"},"restored":{"restored":1,"born":0,"as_was":0,"gone":0,"foreign":0}}
+"#;
+
 fn main() -> io::Result<()> {
     let words: Vec<String> = env::args().collect();
     let [_, recording, corpus] = &words[..] else {
@@ -19,6 +26,7 @@ fn main() -> io::Result<()> {
     // A chunk without rows, and a stretch of time of a second.
     let empty = [&zstd::bulk::compress(&[], 1)?[..], b"\x08\xc0\x84\x3d"].concat();
     seed(&corpus.join("history_files"), &empty)?;
+    seed(&corpus.join("journal_files"), JOURNAL.as_bytes())?;
     seed(&corpus.join("recording_files"), &file)?;
     seed(&corpus.join("recording_messages"), &messages(&file)?)
 }

@@ -1,0 +1,24 @@
+//! From plans to the host, and back.
+//!
+//! Whatever is changed is a [`Knob`]: something with a value that can be read, written and written back.
+//! Before one is touched, its old value and its new one are in the [`Journal`], on disk; so whoever finds
+//! the journal after whatever end can tell which values are still ours, and put back what was there.
+//! [`Executor`] does both, on a [`Host`]: this one ([`Kernel`]), or one that is made up for tests.
+
+mod cpus;
+mod executor;
+#[cfg(test)]
+mod fake;
+mod host;
+mod journal;
+mod kernel;
+mod knob;
+
+pub use self::{
+    cpus::{CpuList, CpuListError},
+    executor::{ActError, Executor, Order, Receipt, Restored, Yielded},
+    host::{Found, Host, HostError, Members},
+    journal::{Cause, Journal, JournalError, Past, Record, Stored},
+    kernel::Kernel,
+    knob::{Change, Knob, Thread, Value},
+};
