@@ -3,11 +3,14 @@
 //! A plan can be printed, compared and kept: nothing in it is an open file or a promise. [`lately`] is
 //! what a plan rests on, [`placing`] finds out who belongs where, and each [`Step`] says what to do, how
 //! to take it back, what led to it, what it should gain, and by what one will see whether it did.
+//! [`conduct`] carries it out a few steps at a time, and [`verdict`] says whether one has helped.
 
+pub mod conduct;
 pub mod lately;
 pub mod placing;
 mod policy;
 mod step;
+pub mod verdict;
 mod why;
 
 use serde::Serialize;

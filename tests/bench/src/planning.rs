@@ -157,7 +157,7 @@ fn cpu_ms() -> Result<f64> {
 impl Report {
     fn text(&self) -> String {
         let planning = |what: &str, took: Spread| row(what, spread(took), took.median, BUDGET_MS);
-        let rows = [
+        let rows = vec![
             planning("a plan, everything anywhere, CPU ms", self.scattered_cpu_ms),
             planning(
                 "a plan, the last one carried out, CPU ms",

@@ -131,6 +131,6 @@ fn ns(of: f64) -> u64 {
     clippy::cast_sign_loss,
     reason = "nothing here is negative, and `as` saturates at the upper end"
 )]
-fn whole(value: f64) -> u64 {
+pub(super) fn whole(value: f64) -> u64 {
     value.max(0.0).round() as u64
 }
