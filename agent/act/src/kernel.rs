@@ -172,7 +172,12 @@ fn pid_of(thread: Thread) -> Pid {
     Pid::from_raw(thread.tid.cast_signed())
 }
 
-fn is_there(thread: Thread) -> Result<bool, HostError> {
+/// When a process was started, in clock ticks since the host was; `None` if it is gone.
+pub fn started(pid: u32) -> Result<Option<u64>, HostError> {
+    Ok(stat(pid, pid)?.map(|stat| stat.started))
+}
+
+pub(crate) fn is_there(thread: Thread) -> Result<bool, HostError> {
     let stat = stat(thread.pid, thread.tid)?;
     Ok(stat.is_some_and(|stat| stat.started == thread.started))
 }
@@ -209,7 +214,7 @@ fn tids(pid: u32) -> Result<Option<Vec<u32>>, HostError> {
 }
 
 /// What is there of a process, or of a thread; `None` if it is gone.
-fn there<T>(read: Result<T, ProcError>, path: &str) -> Result<Option<T>, HostError> {
+pub(crate) fn there<T>(read: Result<T, ProcError>, path: &str) -> Result<Option<T>, HostError> {
     let source = match read {
         Ok(value) => return Ok(Some(value)),
         Err(ProcError::NotFound(_)) => return Ok(None),
@@ -287,11 +292,10 @@ mod tests {
 
         fn thread(&self) -> Thread {
             let pid = self.0.id();
-            let stat = stat(pid, pid).expect("it can be read").expect("it runs");
             Thread {
                 pid,
                 tid: pid,
-                started: stat.started,
+                started: started(pid).expect("it can be read").expect("it runs"),
             }
         }
     }
@@ -364,10 +368,7 @@ mod tests {
         let mut line = String::new();
         io::BufRead::read_line(&mut io::BufReader::new(output), &mut line).expect("it says so");
         let pid = shell.id();
-        let started = stat(pid, pid)
-            .expect("it can be read")
-            .expect("it runs")
-            .started;
+        let started = started(pid).expect("it can be read").expect("it runs");
         let root = Thread {
             pid,
             tid: pid,

@@ -13,12 +13,14 @@ mod host;
 mod journal;
 mod kernel;
 mod knob;
+mod memory;
 
 pub use self::{
     cpus::{CpuList, CpuListError},
     executor::{ActError, Executor, Order, Receipt, Restored, Yielded},
     host::{Found, Host, HostError, Members},
     journal::{Cause, Journal, JournalError, Past, Record, Stored},
-    kernel::Kernel,
+    kernel::{Kernel, started},
     knob::{Change, Knob, Thread, Value},
+    memory::{MemoryMove, MemoryReceipt},
 };

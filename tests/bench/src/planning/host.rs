@@ -103,10 +103,10 @@ impl MadeUp {
         let slot = 64 + number;
         let is_server = number.is_multiple_of(A_SERVER);
         let (needs, turns) = match chance.u32(..100) {
-            _ if is_server => (0.5 + chance.f64(), 1.0),
+            _ if is_server => (0.1 + 0.5 * chance.f64(), 1.0),
             0..80 => (0.3 * chance.f64(), 0.05),
-            80..98 => (0.5 * chance.f64(), 0.5),
-            _ => (4.0 * chance.f64(), 0.8),
+            80..98 => (0.2 * chance.f64(), 0.5),
+            _ => (chance.f64(), 0.8),
         };
         let agent = Agent {
             id: SlotLease {

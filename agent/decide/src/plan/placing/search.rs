@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use super::{
     TARGET, UPPER_QUANTILE,
-    seats::{Seat, Seats},
+    seats::{Prospect, Seat, Seats},
 };
 
 /// A change that gains less than this is none, in CPUs: a nanosecond a second. It also ends what rounding
@@ -32,9 +32,20 @@ const LARGE: usize = 8;
 /// needs less there is room for others.
 const SPANS_FROM: f64 = 0.5;
 
+/// With more members, one way down is enough: what each of them does matters little, and the other way
+/// costs as much again.
+const FEW: usize = 512;
+
+/// A round that makes the loss smaller by less than this part is the last one.
+const LEAST_PART: f64 = 1e-3;
+
 /// Gives members seats that lose less.
 pub(super) fn improve(seats: &mut Seats, clusters: &[Vec<usize>]) {
     let order = movable(seats);
+    if order.len() > FEW {
+        descend(seats, clusters, &order);
+        return;
+    }
     let mut nearest = seats.clone();
     for &member in &order {
         take_nearest(&mut nearest, member);
@@ -48,36 +59,49 @@ pub(super) fn improve(seats: &mut Seats, clusters: &[Vec<usize>]) {
 
 /// Takes the seat that would lose least if all nodes had room.
 fn take_nearest(seats: &mut Seats, member: usize) {
-    let attraction = seats.attraction(member);
-    let mut best = (0.0, seats.seat(member));
-    for seat in candidates(seats, member) {
-        let change = seats.change_without_load(member, seat, &attraction);
-        if change < best.0 {
-            best = (change, seat);
-        }
-    }
+    let prospect = Prospect::of(seats, member);
+    let best = best(seats, member, |seat| prospect.change_without_load(seat));
     seats.take(member, best.1);
+}
+
+/// The seat of a member whose change is least, and that; its own with no change if none is below 0.
+fn best(seats: &Seats, member: usize, change: impl Fn(Seat) -> f64) -> (f64, Seat) {
+    let own = (0.0, seats.seat(member));
+    candidates(seats, member).fold(own, |best, seat| {
+        let change = change(seat);
+        if change < best.0 {
+            (change, seat)
+        } else {
+            best
+        }
+    })
 }
 
 /// Changes seats one after the other while that loses less.
 fn descend(seats: &mut Seats, clusters: &[Vec<usize>], order: &[usize]) {
     let mut exchanges = 0;
+    let mut loss = seats.total();
     for _ in 0..MAX_ROUNDS {
-        let mut is_better = false;
+        let mut gain = 0.0;
         for cluster in clusters {
-            is_better |= improve_cluster(seats, cluster);
+            gain += improve_cluster(seats, cluster);
         }
         for &member in order {
-            is_better |= improve_member(seats, member);
+            gain += improve_member(seats, member);
         }
-        if is_better {
+        loss -= gain;
+        if gain > LEAST_PART * loss {
             continue;
         }
-        let may_exchange = exchanges < MAX_EXCHANGES;
-        if !may_exchange || !(exchange(seats, order) | reseat_pairs(seats, order)) {
+        if exchanges == MAX_EXCHANGES {
             break;
         }
         exchanges += 1;
+        let gain = exchange(seats, order) + reseat_pairs(seats, order);
+        loss -= gain;
+        if gain <= LEAST_PART * loss {
+            break;
+        }
     }
     give_up_useless(seats, order);
 }
@@ -95,20 +119,15 @@ fn movable(seats: &Seats) -> Vec<usize> {
     order
 }
 
-fn improve_member(seats: &mut Seats, member: usize) -> bool {
-    let attraction = seats.attraction(member);
-    let mut best = (0.0, seats.seat(member));
-    for seat in candidates(seats, member) {
-        let change = seats.change(member, seat, &attraction);
-        if change < best.0 {
-            best = (change, seat);
-        }
+/// What it gains, in CPUs.
+fn improve_member(seats: &mut Seats, member: usize) -> f64 {
+    let prospect = Prospect::of(seats, member);
+    let (change, seat) = best(seats, member, |seat| prospect.change(seat));
+    if change > -LEAST {
+        return 0.0;
     }
-    let is_better = best.0 < -LEAST;
-    if is_better {
-        seats.take(member, best.1);
-    }
-    is_better
+    seats.take(member, seat);
+    -change
 }
 
 fn candidates<'a>(seats: &Seats<'a>, member: usize) -> impl Iterator<Item = Seat> + use<'a> {
@@ -125,19 +144,16 @@ fn candidates<'a>(seats: &Seats<'a>, member: usize) -> impl Iterator<Item = Seat
     std::iter::once(Seat::AsIs).chain(nodes).chain(spans)
 }
 
-/// Moves all of a cluster to the node where that loses least, if it loses less than now.
-fn improve_cluster(seats: &mut Seats, cluster: &[usize]) -> bool {
+/// Moves all of a cluster to the node where that loses least, if it loses less than now; what that gains,
+/// in CPUs.
+fn improve_cluster(seats: &mut Seats, cluster: &[usize]) -> f64 {
     let before: Vec<Seat> = cluster.iter().map(|&member| seats.seat(member)).collect();
+    let nodes = seats.problem.nodes.iter().map(|&node| Seat::On(node));
     let mut best = (-LEAST, None);
-    let targets: Vec<Seat> = std::iter::once(Seat::AsIs)
-        .chain(seats.problem.nodes.iter().map(|&node| Seat::On(node)))
-        .collect();
-    for &target in &targets {
+    for target in std::iter::once(Seat::AsIs).chain(nodes) {
         let mut change = 0.0;
         for &member in cluster {
-            let attraction = seats.attraction(member);
-            change += seats.change(member, target, &attraction);
-            seats.take(member, target);
+            change += taken(seats, member, target);
         }
         if change < best.0 {
             best = (change, Some(target));
@@ -146,11 +162,18 @@ fn improve_cluster(seats: &mut Seats, cluster: &[usize]) -> bool {
             seats.take(member, seat);
         }
     }
-    let Some(target) = best.1 else { return false };
+    let Some(target) = best.1 else { return 0.0 };
     for &member in cluster {
         seats.take(member, target);
     }
-    true
+    -best.0
+}
+
+/// Takes a seat; what that adds to the loss.
+fn taken(seats: &mut Seats, member: usize, seat: Seat) -> f64 {
+    let change = Prospect::of(seats, member).change(seat);
+    seats.take(member, seat);
+    change
 }
 
 /// Who would lose how much less on another node if there were room.
@@ -161,24 +184,25 @@ struct Wish {
     change: f64,
 }
 
-/// Lets members of two nodes change places where neither could move alone for want of room.
-fn exchange(seats: &mut Seats, order: &[usize]) -> bool {
+/// Lets members of two nodes change places where neither could move alone for want of room; what that
+/// gains, in CPUs.
+fn exchange(seats: &mut Seats, order: &[usize]) -> f64 {
     let wishes = wishes(seats, order);
     let nodes = seats.problem.nodes.clone();
-    let mut is_better = false;
+    let mut gain = 0.0;
     for &from in &nodes {
         for &to in nodes.iter().filter(|&&to| to != from) {
             let wanting = &wishes[from][to];
             let wanting = wanting.iter().filter(|wish| wish.change < -LEAST);
-            for &wish in wanting.take(TRIED) {
-                let partners = wishes[to][from].iter().take(TRIED);
-                is_better |= partners
-                    .into_iter()
-                    .any(|&partner| swapped(seats, (wish.member, to), (partner.member, from)));
+            for wish in wanting {
+                let partners = wishes[to][from].iter();
+                let mut swaps = partners
+                    .map(|partner| swapped(seats, (wish.member, to), (partner.member, from)));
+                gain += swaps.find(|&gain| gain > 0.0).unwrap_or(0.0);
             }
         }
     }
-    is_better
+    gain
 }
 
 /// Of each node, who would go to each other one, those who gain most first.
@@ -186,11 +210,11 @@ fn wishes(seats: &Seats, order: &[usize]) -> Vec<Vec<Vec<Wish>>> {
     let most = seats.problem.nodes.last().map_or(0, |&last| last + 1);
     let mut wishes = vec![vec![Vec::new(); most]; most];
     for &member in order {
-        let attraction = seats.attraction(member);
+        let prospect = Prospect::of(seats, member);
         let home = home(seats, member);
         for &to in &seats.problem.nodes {
             if to != home {
-                let change = seats.change_without_load(member, Seat::On(to), &attraction);
+                let change = prospect.change_without_load(Seat::On(to));
                 wishes[home][to].push(Wish { member, change });
             }
         }
@@ -222,58 +246,58 @@ pub(super) fn home(seats: &Seats, member: usize) -> usize {
     )
 }
 
-/// Exchanges two members if that loses less.
-fn swapped(seats: &mut Seats, one: (usize, usize), other: (usize, usize)) -> bool {
+/// Exchanges two members if that loses less; what it gains, in CPUs.
+fn swapped(seats: &mut Seats, one: (usize, usize), other: (usize, usize)) -> f64 {
     if one.0 == other.0 || home(seats, one.0) != other.1 || home(seats, other.0) != one.1 {
-        return false;
+        return 0.0;
     }
     let before = [(one.0, seats.seat(one.0)), (other.0, seats.seat(other.0))];
     let mut change = 0.0;
     for (member, node) in [one, other] {
-        let attraction = seats.attraction(member);
-        change += seats.change(member, Seat::On(node), &attraction);
-        seats.take(member, Seat::On(node));
+        change += taken(seats, member, Seat::On(node));
     }
     if change < -LEAST {
-        return true;
+        return -change;
     }
     for (member, seat) in before {
         seats.take(member, seat);
     }
-    false
+    0.0
 }
 
 /// Gives the members with most demand, two at a time, any seats that lose less together. What one of
 /// thousands of small agents does hardly matters to the others; what one of a few large ones does, does.
-fn reseat_pairs(seats: &mut Seats, order: &[usize]) -> bool {
+fn reseat_pairs(seats: &mut Seats, order: &[usize]) -> f64 {
     let large = &order[..order.len().min(LARGE)];
-    let mut is_better = false;
+    let mut gain = 0.0;
     for (number, &one) in large.iter().enumerate() {
         for &other in &large[number + 1..] {
-            is_better |= reseat_pair(seats, one, other);
+            gain += reseat_pair(seats, one, other);
         }
     }
-    is_better
+    gain
 }
 
-fn reseat_pair(seats: &mut Seats, one: usize, other: usize) -> bool {
+fn reseat_pair(seats: &mut Seats, one: usize, other: usize) -> f64 {
     let before = [seats.seat(one), seats.seat(other)];
     let mut best = (-LEAST, before);
     for first in candidates(seats, one) {
-        let change = seats.change(one, first, &seats.attraction(one));
-        seats.take(one, first);
-        let attraction = seats.attraction(other);
+        let change = taken(seats, one, first);
+        let prospect = Prospect::of(seats, other);
         for second in candidates(seats, other) {
-            let both = change + seats.change(other, second, &attraction);
+            let both = change + prospect.change(second);
             if both < best.0 {
                 best = (both, [first, second]);
             }
         }
         seats.take(one, before[0]);
     }
+    if best.1 == before {
+        return 0.0;
+    }
     seats.take(one, best.1[0]);
     seats.take(other, best.1[1]);
-    best.1 != before
+    -best.0
 }
 
 /// Leaves members where they are whose move gains nothing beside all others.
@@ -281,9 +305,8 @@ fn give_up_useless(seats: &mut Seats, order: &[usize]) {
     for _ in 0..MAX_ROUNDS {
         let mut is_better = false;
         for &member in order {
-            let attraction = seats.attraction(member);
             let is_moved = seats.seat(member) != Seat::AsIs;
-            if is_moved && seats.change(member, Seat::AsIs, &attraction) <= 0.0 {
+            if is_moved && Prospect::of(seats, member).change(Seat::AsIs) <= 0.0 {
                 seats.take(member, Seat::AsIs);
                 is_better = true;
             }

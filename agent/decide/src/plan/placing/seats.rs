@@ -1,6 +1,11 @@
-//! Who sits where, what that loses, and what it would lose otherwise: each change is told from what it
-//! changes alone.
+//! Who sits where, and what that loses.
+//!
+//! [`Prospect`] tells what a member would lose elsewhere, from what that changes alone: a plan asks it
+//! hundreds of thousands of times.
 
+mod prospect;
+
+pub(super) use self::prospect::Prospect;
 use hostler_common::placement::MAX_NODES;
 
 use super::{
@@ -24,6 +29,8 @@ pub(super) enum Seat {
 pub(super) struct Seats<'a> {
     pub(super) problem: &'a Problem,
     taken: Vec<Seat>,
+    /// What each member loses by itself where it ran lately.
+    as_is_loss: Vec<f64>,
     demand: Shares,
     variance: Shares,
     /// Overload and imbalance of each node.
@@ -36,6 +43,7 @@ impl<'a> Seats<'a> {
         let mut seats = Self {
             problem,
             taken: vec![Seat::AsIs; problem.members.len()],
+            as_is_loss: Vec::new(),
             demand: [0.0; MAX_NODES],
             variance: [0.0; MAX_NODES],
             load_loss: [0.0; MAX_NODES],
@@ -47,8 +55,12 @@ impl<'a> Seats<'a> {
             }
         }
         for &node in &problem.nodes {
-            seats.load_loss[node] = seats.node_loss(node, 0.0, 0.0);
+            seats.load_loss[node] = seats.node_loss(node, seats.demand[node], seats.variance[node]);
         }
+        let members = 0..problem.members.len();
+        let as_is = members
+            .map(|member| seats.remote(member, Seat::AsIs) + seats.own_wakes(member, Seat::AsIs));
+        seats.as_is_loss = as_is.collect();
         seats
     }
 
@@ -79,65 +91,6 @@ impl<'a> Seats<'a> {
         }
     }
 
-    /// How often a second a member and its neighbours wake each other, by the node on which the
-    /// neighbours run.
-    pub(super) fn attraction(&self, member: usize) -> Shares {
-        let mut attraction = [0.0; MAX_NODES];
-        for &(other, per_s) in self.problem.neighbours(member) {
-            match self.taken[other] {
-                Seat::On(node) => attraction[node] += per_s,
-                seat => {
-                    let run = self.run(other, seat);
-                    for &node in &self.problem.nodes {
-                        attraction[node] += per_s * run[node];
-                    }
-                }
-            }
-        }
-        attraction
-    }
-
-    /// What comes to the host's loss if a member takes another seat, in CPUs.
-    pub(super) fn change(&self, member: usize, seat: Seat, attraction: &Shares) -> f64 {
-        self.change_without_load(member, seat, attraction) + self.load_change(member, seat)
-    }
-
-    /// The same, as if all nodes had room.
-    pub(super) fn change_without_load(
-        &self,
-        member: usize,
-        seat: Seat,
-        attraction: &Shares,
-    ) -> f64 {
-        let old = self.taken[member];
-        if seat == old {
-            return 0.0;
-        }
-        let (before, after) = (self.run(member, old), self.run(member, seat));
-        let nodes = self.problem.nodes.iter();
-        let nearer: f64 = nodes
-            .map(|&node| (after[node] - before[node]) * attraction[node])
-            .sum();
-        self.own_loss(member, seat) - self.own_loss(member, old) - nearer * NODE_WAKE_S
-    }
-
-    fn load_change(&self, member: usize, seat: Seat) -> f64 {
-        let Member {
-            demand, variance, ..
-        } = self.problem.members[member];
-        let before = self.run(member, self.taken[member]);
-        let after = self.run(member, seat);
-        let mut change = 0.0;
-        for &node in &self.problem.nodes {
-            let more = after[node] - before[node];
-            if more != 0.0 {
-                change += self.node_loss(node, demand * more, variance * more);
-                change -= self.load_loss[node];
-            }
-        }
-        change
-    }
-
     /// Takes a seat.
     pub(super) fn take(&mut self, member: usize, seat: Seat) {
         let Member {
@@ -151,18 +104,24 @@ impl<'a> Seats<'a> {
             if more != 0.0 {
                 self.demand[node] += demand * more;
                 self.variance[node] += variance * more;
-                self.load_loss[node] = self.node_loss(node, 0.0, 0.0);
+                self.load_loss[node] = self.node_loss(node, self.demand[node], self.variance[node]);
             }
         }
     }
 
     /// What a member loses by itself: waiting for memory, waking its own threads, and being moved.
     fn own_loss(&self, member: usize, seat: Seat) -> f64 {
-        self.remote(member, seat) + self.own_wakes(member, seat) + self.price(member, seat)
+        match seat {
+            Seat::AsIs => self.as_is_loss[member],
+            // Its memory has come along, and all of its threads are there.
+            Seat::On(_) => self.price(member, seat),
+            Seat::Across(_) => {
+                self.remote(member, seat) + self.own_wakes(member, seat) + self.price(member, seat)
+            }
+        }
     }
 
     fn remote(&self, member: usize, seat: Seat) -> f64 {
-        // Its memory has come along.
         if let Seat::On(_) = seat {
             return 0.0;
         }
@@ -198,11 +157,9 @@ impl<'a> Seats<'a> {
         }
     }
 
-    /// What a node loses by its load if it had so much more demand and variance.
+    /// What a node loses by its load with so much demand and variance.
     fn node_loss(&self, node: usize, demand: f64, variance: f64) -> f64 {
-        let demand = self.demand[node] + demand;
-        let variance = (self.variance[node] + variance).max(0.0);
-        self.overload(node, demand, variance) + self.imbalance(node, demand)
+        self.overload(node, demand, variance.max(0.0)) + self.imbalance(node, demand)
     }
 
     fn overload(&self, node: usize, demand: f64, variance: f64) -> f64 {

@@ -8,7 +8,7 @@ use super::{
     ns,
     problem::{Cast, name_of},
     search::home,
-    seats::{Seat, Seats},
+    seats::{Prospect, Seat, Seats},
     whole,
 };
 use crate::{
@@ -93,9 +93,8 @@ impl Writer<'_> {
         let seats = self.seats;
         let (recent, row) = (self.cast[member], &seats.problem.members[member]);
         let cache = self.caches.get(&member);
-        let attraction = seats.attraction(member);
         let by_cache = cache.map_or(0.0, |&(_, gain)| gain);
-        let gain = seats.change(member, Seat::AsIs, &attraction) + by_cache;
+        let gain = Prospect::of(seats, member).change(Seat::AsIs) + by_cache;
         let price_s = match seats.seat(member) {
             Seat::On(node) => row.price_s(row.memory[node]),
             Seat::AsIs | Seat::Across(_) => row.price_s(1.0),

@@ -5,7 +5,7 @@ use super::{
     clusters, exact,
     problem::{Member, Problem, Shares},
     search,
-    seats::{Seat, Seats},
+    seats::{Prospect, Seat, Seats},
 };
 use crate::topology::{CpuPlace, Node, Topology};
 
@@ -233,7 +233,7 @@ proptest! {
                 node => Seat::On(node),
             };
             let before = seats.total();
-            let change = seats.change(member, seat, &seats.attraction(member));
+            let change = Prospect::of(&seats, member).change(seat);
             seats.take(member, seat);
             prop_assert!((seats.total() - before - change).abs() < 1e-9);
         }
