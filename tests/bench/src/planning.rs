@@ -69,6 +69,8 @@ struct Report {
     /// CPU time of a plan where the one before was carried out, in ms, and the steps of these.
     settled_cpu_ms: Spread,
     settled_steps: Spread,
+    /// What the hosts lose a second then.
+    settled_lost: Spread,
 }
 
 /// What is measured of each host.
@@ -81,6 +83,7 @@ struct Measured {
     after: Vec<f64>,
     settled_ms: Vec<f64>,
     settled_steps: Vec<f64>,
+    settled_lost: Vec<f64>,
 }
 
 pub(crate) fn run(args: &PlanArgs) -> Result<()> {
@@ -101,6 +104,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<()> {
         lost_after: of(measured.after)?,
         settled_cpu_ms: of(measured.settled_ms)?,
         settled_steps: of(measured.settled_steps)?,
+        settled_lost: of(measured.settled_lost)?,
     };
     print!("{}", report.text());
     write_json(&report, args.json.as_deref())
@@ -122,6 +126,7 @@ impl Measured {
             .push(cpus(scattered.then.total_ns() - scattered.then.moves_ns));
         self.settled_ms.push(settled_ms);
         self.settled_steps.push(settled.steps.len() as f64);
+        self.settled_lost.push(cpus(settled.now.total_ns()));
         Ok(())
     }
 }
@@ -168,7 +173,7 @@ impl Report {
             "{} hosts with {} agents of {} threads on {} nodes\n\n{}\n\
              taking in a window: {} ms\n\
              everything anywhere: {} steps; lost {} CPUs before, {} after\n\
-             the last one carried out: {} steps\n",
+             the last one carried out: {} steps; lost {} CPUs before\n",
             self.hosts,
             self.agents,
             self.threads,
@@ -179,6 +184,7 @@ impl Report {
             spread(self.lost_before),
             spread(self.lost_after),
             spread(self.settled_steps),
+            spread(self.settled_lost),
         )
     }
 }

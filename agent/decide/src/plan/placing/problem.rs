@@ -160,14 +160,16 @@ impl Problem {
     }
 
     fn join(&mut self, cast: &Cast, lately: &Lately) {
-        let slots: BTreeMap<u32, usize> = cast
-            .iter()
-            .enumerate()
-            .map(|(member, recent)| (recent.agent.id.slot, member))
-            .collect();
+        let slot = |recent: &&Recent| recent.agent.id.slot as usize;
+        let most = cast.iter().map(slot).max().map_or(0, |slot| slot + 1);
+        let mut members = vec![None; most];
+        for (member, recent) in cast.iter().enumerate() {
+            members[slot(recent)] = Some(member);
+        }
+        let member_of = |slot: u32| members.get(slot as usize).copied().flatten();
         let edges = lately.wakes().edges().filter_map(|(key, edge)| {
-            let &woken = slots.get(&key.woken.slot)?;
-            let &waker = slots.get(&key.waker)?;
+            let woken = member_of(key.woken.slot)?;
+            let waker = member_of(key.waker)?;
             let is_there = cast[woken].agent.id == key.woken;
             is_there.then_some((woken, waker, edge.per_s))
         });
@@ -176,22 +178,28 @@ impl Problem {
 
     /// Adds wake-ups: who is woken by whom, and how often a second.
     pub(super) fn add_wakes(&mut self, edges: impl Iterator<Item = (usize, usize, f64)>) {
-        let mut sums: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+        let mut pairs: Vec<(usize, usize, f64)> = Vec::new();
         for (woken, waker, per_s) in edges {
             if woken == waker {
                 self.members[woken].own_wakes += per_s;
             } else {
-                *sums.entry((woken, waker)).or_default() += per_s;
-                *sums.entry((waker, woken)).or_default() += per_s;
+                pairs.push((woken, waker, per_s));
+                pairs.push((waker, woken, per_s));
             }
         }
+        pairs.sort_by_key(|&(one, other, _)| (one, other));
         self.neighbours.clear();
         self.first_neighbour.clear();
-        let mut sums = sums.into_iter().peekable();
+        let mut pairs = pairs.into_iter().peekable();
         for member in 0..self.members.len() {
-            self.first_neighbour.push(self.neighbours.len());
-            while let Some(((_, other), per_s)) = sums.next_if(|((of, _), _)| *of == member) {
-                self.neighbours.push((other, per_s));
+            let first = self.neighbours.len();
+            self.first_neighbour.push(first);
+            while let Some((_, other, per_s)) = pairs.next_if(|(of, ..)| *of == member) {
+                // Both directions of a pair follow each other.
+                match self.neighbours[first..].last_mut() {
+                    Some((last, sum)) if *last == other => *sum += per_s,
+                    _ => self.neighbours.push((other, per_s)),
+                }
             }
         }
         self.first_neighbour.push(self.neighbours.len());

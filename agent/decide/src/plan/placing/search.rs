@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use super::{
     TARGET, UPPER_QUANTILE,
-    seats::{Prospect, Seat, Seats},
+    seats::{ClusterProspect, Prospect, Seat, Seats},
 };
 
 /// A change that gains less than this is none, in CPUs: a nanosecond a second. It also ends what rounding
@@ -86,14 +86,17 @@ fn descend(seats: &mut Seats, clusters: &[Vec<usize>], order: &[usize]) {
         for cluster in clusters {
             gain += improve_cluster(seats, cluster);
         }
+        let mut is_crowded = false;
         for &member in order {
-            gain += improve_member(seats, member);
+            let (gained, is_held_up) = improve_member(seats, member);
+            gain += gained;
+            is_crowded |= is_held_up;
         }
         loss -= gain;
         if gain > LEAST_PART * loss {
             continue;
         }
-        if exchanges == MAX_EXCHANGES {
+        if exchanges == MAX_EXCHANGES || !is_crowded {
             break;
         }
         exchanges += 1;
@@ -119,15 +122,17 @@ fn movable(seats: &Seats) -> Vec<usize> {
     order
 }
 
-/// What it gains, in CPUs.
-fn improve_member(seats: &mut Seats, member: usize) -> f64 {
+/// Takes the seat that loses least; what that gains, in CPUs, and whether there would be a better one if
+/// its node had room.
+fn improve_member(seats: &mut Seats, member: usize) -> (f64, bool) {
     let prospect = Prospect::of(seats, member);
     let (change, seat) = best(seats, member, |seat| prospect.change(seat));
     if change > -LEAST {
-        return 0.0;
+        let nearest = best(seats, member, |seat| prospect.change_without_load(seat));
+        return (0.0, nearest.0 < -LEAST);
     }
     seats.take(member, seat);
-    -change
+    (-change, false)
 }
 
 fn candidates<'a>(seats: &Seats<'a>, member: usize) -> impl Iterator<Item = Seat> + use<'a> {
@@ -147,24 +152,17 @@ fn candidates<'a>(seats: &Seats<'a>, member: usize) -> impl Iterator<Item = Seat
 /// Moves all of a cluster to the node where that loses least, if it loses less than now; what that gains,
 /// in CPUs.
 fn improve_cluster(seats: &mut Seats, cluster: &[usize]) -> f64 {
-    let before: Vec<Seat> = cluster.iter().map(|&member| seats.seat(member)).collect();
-    let nodes = seats.problem.nodes.iter().map(|&node| Seat::On(node));
+    let prospect = ClusterProspect::of(seats, cluster);
     let mut best = (-LEAST, None);
-    for target in std::iter::once(Seat::AsIs).chain(nodes) {
-        let mut change = 0.0;
-        for &member in cluster {
-            change += taken(seats, member, target);
-        }
+    for &node in &seats.problem.nodes {
+        let change = prospect.change(node);
         if change < best.0 {
-            best = (change, Some(target));
-        }
-        for (&member, &seat) in cluster.iter().zip(&before) {
-            seats.take(member, seat);
+            best = (change, Some(node));
         }
     }
-    let Some(target) = best.1 else { return 0.0 };
+    let Some(node) = best.1 else { return 0.0 };
     for &member in cluster {
-        seats.take(member, target);
+        seats.take(member, Seat::On(node));
     }
     -best.0
 }

@@ -3,9 +3,10 @@
 //! [`Prospect`] tells what a member would lose elsewhere, from what that changes alone: a plan asks it
 //! hundreds of thousands of times.
 
+mod cluster;
 mod prospect;
 
-pub(super) use self::prospect::Prospect;
+pub(super) use self::{cluster::ClusterProspect, prospect::Prospect};
 use hostler_common::placement::MAX_NODES;
 
 use super::{
@@ -89,6 +90,17 @@ impl<'a> Seats<'a> {
                 run
             }
         }
+    }
+
+    /// How likely somebody who runs so is on one node with a member.
+    fn together(&self, run: &Shares, member: usize) -> f64 {
+        let others = match self.taken[member] {
+            Seat::On(node) => return run[node],
+            Seat::AsIs => &self.problem.members[member].run,
+            Seat::Across(span) => &self.problem.spans[span].run,
+        };
+        let nodes = self.problem.nodes.iter();
+        nodes.map(|&node| run[node] * others[node]).sum()
     }
 
     /// Takes a seat.
@@ -194,14 +206,12 @@ impl<'a> Seats<'a> {
         let mut parts = [0.0; 5];
         for (member, &seat) in self.taken.iter().enumerate() {
             let run = self.run(member, seat);
-            let apart = |&(other, per_s): &(usize, f64)| {
-                let others = self.run(other, self.taken[other]);
-                let together: f64 = run.iter().zip(&others).map(|(a, b)| a * b).sum();
-                per_s * (1.0 - together)
-            };
             let neighbours = self.problem.neighbours(member).iter();
             // Each pair is met twice.
-            let apart: f64 = neighbours.map(apart).sum::<f64>() / 2.0;
+            let pairs = neighbours.filter(|(other, _)| *other > member);
+            let apart: f64 = pairs
+                .map(|&(other, per_s)| per_s * (1.0 - self.together(&run, other)))
+                .sum();
             parts[0] += self.remote(member, seat);
             parts[1] += self.own_wakes(member, seat) + apart * NODE_WAKE_S;
             parts[4] += self.price(member, seat);

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use hostler_common::placement::MAX_NODES;
+
 use super::{
     Loss,
     caches::Choices,
@@ -50,6 +52,7 @@ pub(super) fn plan(
         caches,
         cast,
         topology,
+        cpus: cpus_by_node(topology),
     };
     let members = 0..seats.problem.members.len();
     let (moved, stayers): (Vec<usize>, Vec<usize>) = members
@@ -78,6 +81,14 @@ pub(super) fn plan(
     }
 }
 
+fn cpus_by_node(topology: &Topology) -> Vec<Vec<(u32, Option<u32>)>> {
+    let mut by_node = vec![Vec::new(); MAX_NODES];
+    for (&cpu, place) in &topology.cpus {
+        by_node[place.node as usize].push((cpu, place.l3));
+    }
+    by_node
+}
+
 /// What steps are written from.
 struct Writer<'a> {
     seats: &'a Seats<'a>,
@@ -86,6 +97,8 @@ struct Writer<'a> {
     caches: &'a Choices,
     cast: &'a Cast<'a>,
     topology: &'a Topology,
+    /// The CPUs of each node, with their caches.
+    cpus: Vec<Vec<(u32, Option<u32>)>>,
 }
 
 impl Writer<'_> {
@@ -129,12 +142,12 @@ impl Writer<'_> {
                 (nodes.collect(), 0.0)
             }
         };
-        let cpus = self.topology.cpus.iter().filter(|(_, place)| {
-            let is_on_node = nodes.contains(&(place.node as usize));
-            is_on_node && (l3.is_none() || place.l3 == l3)
-        });
+        let cpus = nodes.iter().flat_map(|&node| &self.cpus[node]);
+        let cpus = cpus.filter(|(_, cache)| l3.is_none() || *cache == l3);
+        let mut cpus: Vec<u32> = cpus.map(|&(cpu, _)| cpu).collect();
+        cpus.sort_unstable();
         Action::Place {
-            cpus: cpus.map(|(&cpu, _)| cpu).collect(),
+            cpus,
             nodes: nodes.into_iter().map(number).collect(),
             l3,
             memory_bytes: whole(memory_bytes),

@@ -5,7 +5,7 @@ use super::{
     clusters, exact,
     problem::{Member, Problem, Shares},
     search,
-    seats::{Prospect, Seat, Seats},
+    seats::{ClusterProspect, Prospect, Seat, Seats},
 };
 use crate::topology::{CpuPlace, Node, Topology};
 
@@ -237,6 +237,26 @@ proptest! {
             seats.take(member, seat);
             prop_assert!((seats.total() - before - change).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn what_a_cluster_s_move_is_said_to_do_is_what_it_does(
+        problem in host(3, 8),
+        moves in prop::collection::vec((0_usize..8, 0_usize..4), 0..8),
+        node in 0_usize..3,
+    ) {
+        let mut seats = Seats::as_is(&problem);
+        for (member, to) in moves {
+            let seat = if to == 3 { Seat::Across(0) } else { Seat::On(to) };
+            seats.take(member % problem.members.len(), seat);
+        }
+        let cluster: Vec<usize> = (0..problem.members.len()).step_by(2).collect();
+        let before = seats.total();
+        let change = ClusterProspect::of(&seats, &cluster).change(node);
+        for &member in &cluster {
+            seats.take(member, Seat::On(node));
+        }
+        prop_assert!((seats.total() - before - change).abs() < 1e-9);
     }
 
     #[test]
