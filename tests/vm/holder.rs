@@ -5,12 +5,13 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
-    sched::{CpuSet, sched_setaffinity},
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
 
@@ -23,15 +24,24 @@ const PAGE_BYTES: usize = 4096;
 const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
-/// Runs the process: goes to a CPU, computes for some ms, or touches all of its memory, which it takes
-/// when it does so for the first time, as it is told. Each line is answered.
+/// Runs the process: goes to a CPU, starts threads that wait, or ends one of them, computes for some ms, or
+/// touches all of its memory, which it takes when it does so for the first time, as it is told. Each line is
+/// answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let pages: usize = words[0].parse().expect("a number of pages");
     let mut memory = Vec::new();
+    let mut threads = Vec::new();
     println!("ready");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         if let Some(cpu) = line.strip_prefix("run-on ") {
             run_on(cpu.parse().expect("a number"));
+        } else if let Some(many) = line.strip_prefix("threads ") {
+            let many: usize = many.parse().expect("a number");
+            threads.extend((0..many).map(|_| waiting()));
+        } else if line == "end-thread" {
+            let (end, thread) = threads.pop().expect("it has one");
+            drop(end);
+            thread.join().expect("it ends");
         } else if let Some(ms) = line.strip_prefix("compute ") {
             let end = Instant::now() + Duration::from_millis(ms.parse().expect("a number"));
             while Instant::now() < end {}
@@ -48,11 +58,32 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A thread that waits until it is told to end.
+fn waiting() -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (end, ended) = mpsc::channel::<()>();
+    let wait = move || {
+        let _ended = ended.recv();
+    };
+    (end, thread::spawn(wait))
+}
+
 /// Puts this thread on a CPU.
 pub(crate) fn run_on(cpu: usize) {
+    set_affinity(0, cpu);
+}
+
+/// Puts a thread on a CPU; 0 is this one.
+pub(crate) fn set_affinity(thread: u32, cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).expect("it is small");
-    sched_setaffinity(Pid::from_raw(0), &set).expect("the CPU is there");
+    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set).expect("the CPU is there");
+}
+
+/// The CPUs on which a thread may run.
+pub(crate) fn affinity_of(thread: u32) -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(thread.cast_signed())).expect("it runs");
+    let is_set = |&cpu: &usize| set.is_set(cpu).expect("it is small");
+    (0..CpuSet::count()).filter(is_set).collect()
 }
 
 /// The process, with its cgroup. Both are gone when it is dropped.

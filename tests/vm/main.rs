@@ -3,6 +3,7 @@
 //! `cargo xtask vm --test` runs these in each guest, after those of `tests/host`. Elsewhere all of
 //! them are skipped, with the reason printed and counted.
 
+mod acting;
 mod controllers;
 mod doctor;
 mod guest;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let guest = guest::Guest::find();
     let mut trials = Vec::new();
     for (name, run) in [
+        acting::TESTS,
         controllers::TESTS,
         doctor::TESTS,
         hotplug::TESTS,

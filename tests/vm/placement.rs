@@ -42,7 +42,7 @@ pub(crate) const TESTS: &[Test] = &[
 const PAGE_BYTES: u64 = 4096;
 
 /// Pages that a holder holds: 8 MiB.
-const PAGES: usize = 2_048;
+pub(crate) const PAGES: usize = 2_048;
 
 fn the_shape_of_a_guest_is_that_of_its_sysfs(guest: &Guest) {
     let report = &hostler(&["topology", "--json"])[0];
@@ -148,7 +148,7 @@ fn moves_between_nodes_are_those_that_were_made(guest: &Guest) {
 }
 
 /// Bytes of anonymous memory by node, as the kernel lists a process's mappings.
-fn anonymous_bytes(guest: &Guest, process: u32) -> Vec<u64> {
+pub(crate) fn anonymous_bytes(guest: &Guest, process: u32) -> Vec<u64> {
     let path = format!("/proc/{process}/numa_maps");
     let text = fs::read_to_string(path).expect("guests have it");
     let mut bytes = vec![0; guest.nodes.len()];

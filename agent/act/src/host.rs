@@ -11,8 +11,13 @@ use crate::{CpuList, Knob, Thread, Value};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Members {
-    /// All in a v2 cgroup, but not in those below it: its path below the root of the hierarchy.
-    Cgroup(PathBuf),
+    /// All in a v2 cgroup, but not in those below it.
+    Cgroup {
+        /// Its path below the root of the hierarchy.
+        path: PathBuf,
+        /// The number of its directory, which is its id: another may be made under its name.
+        id: u64,
+    },
     /// These processes, by their first threads, and all that descend from them.
     Processes(Vec<Thread>),
 }

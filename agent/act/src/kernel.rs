@@ -8,6 +8,7 @@ mod usual;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -48,19 +49,21 @@ impl Kernel {
 
     fn processes(&self, members: &Members) -> Result<Vec<u32>, HostError> {
         match members {
-            Members::Cgroup(path) => self.processes_of_cgroup(path),
+            Members::Cgroup { path, id } => self.processes_of_cgroup(path, *id),
             Members::Processes(roots) => with_descendants(roots),
         }
     }
 
-    fn processes_of_cgroup(&self, path: &Path) -> Result<Vec<u32>, HostError> {
+    fn processes_of_cgroup(&self, path: &Path, id: u64) -> Result<Vec<u32>, HostError> {
         let below = path
             .components()
             .filter(|part| matches!(part, Component::Normal(_)));
-        let file = self
-            .cgroups
-            .join(below.collect::<PathBuf>())
-            .join("cgroup.procs");
+        let folder = self.cgroups.join(below.collect::<PathBuf>());
+        let is_same = fs::metadata(&folder).is_ok_and(|folder| folder.ino() == id);
+        if !is_same {
+            return Ok(Vec::new());
+        }
+        let file = folder.join("cgroup.procs");
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if is_gone(&error) => return Ok(Vec::new()),
@@ -355,6 +358,22 @@ mod tests {
         assert!(!kernel.write(&knob, &value).expect("it can be tried"));
         let members = Members::Processes(vec![thread]);
         assert_eq!(kernel.threads(&members).expect("it can be read"), []);
+    }
+
+    #[test]
+    fn a_cgroup_that_was_made_anew_under_its_name_has_other_members() {
+        let mut kernel = kernel();
+        let root = fs::metadata(&kernel.cgroups).expect("it is mounted").ino();
+        let members = |id| Members::Cgroup {
+            path: PathBuf::new(),
+            id,
+        };
+        let own = kernel.threads(&members(root)).expect("it can be read");
+        assert!(!own.is_empty(), "kernel threads are in the root cgroup");
+        assert_eq!(
+            kernel.threads(&members(root + 1)).expect("it can be read"),
+            []
+        );
     }
 
     #[test]

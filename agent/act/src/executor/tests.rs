@@ -41,7 +41,10 @@ fn order() -> Order {
         agent: "agents/coder".to_owned(),
         what: "run on node 1".to_owned(),
         why: "its memory lies there".to_owned(),
-        members: Members::Cgroup(PathBuf::from("agents/coder")),
+        members: Members::Cgroup {
+            path: PathBuf::from("agents/coder"),
+            id: 7,
+        },
         cpus: cpus("4-7"),
     }
 }

@@ -25,7 +25,10 @@ fn begun(step: u64, changes: Vec<Change>) -> Record {
         agent: format!("agent-{step}"),
         what: "run on node 1".to_owned(),
         why: "its memory lies there".to_owned(),
-        members: Members::Cgroup(PathBuf::from("agents")),
+        members: Members::Cgroup {
+            path: PathBuf::from("agents"),
+            id: 7,
+        },
         cpus: CpuList::default(),
         left: Vec::new(),
         changes,
@@ -75,7 +78,7 @@ fn what_was_written_is_read_by_the_next_one() {
 #[test]
 fn a_line_is_a_checksum_and_json() {
     let text = line(&begun(1, vec![change(8)]));
-    let json = r#"{"record":"begun","step":1,"at_ms":1,"agent":"agent-1","what":"run on node 1","why":"its memory lies there","members":{"cgroup":"agents"},"cpus":"","left":[],"changes":[{"knob":"affinity","pid":1,"tid":8,"started":7,"old":{"cpus":"0-7"},"new":{"cpus":"4-7"}}]}"#;
+    let json = r#"{"record":"begun","step":1,"at_ms":1,"agent":"agent-1","what":"run on node 1","why":"its memory lies there","members":{"cgroup":{"path":"agents","id":7}},"cpus":"","left":[],"changes":[{"knob":"affinity","pid":1,"tid":8,"started":7,"old":{"cpus":"0-7"},"new":{"cpus":"4-7"}}]}"#;
     assert_eq!(
         text,
         format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))

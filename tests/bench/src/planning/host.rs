@@ -1,6 +1,6 @@
 //! A host that is made up: agents that share a server of tools, on nodes of 32 CPUs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hostler_common::{ledger::state, placement::MAX_NODES, slot::SlotLease, wake::WakeKey};
 use hostler_decide::{
@@ -135,12 +135,12 @@ impl MadeUp {
     }
 
     fn window(&self, needs: f64) -> RunQueueWindow {
-        let busy_ns = needs * SECOND_NS as f64;
+        let busy = Duration::from_secs_f64(needs);
         let mut window = RunQueueWindow::default();
-        window.ledger.ns[state::ON_CPU as usize] = (busy_ns as u64).cast_signed();
+        window.ledger.ns[state::ON_CPU as usize] = whole_ns(busy).cast_signed();
         window.ledger.threads = self.threads;
         let placement = Placement {
-            on_cpu_ns: self.run.map(|part| (part * busy_ns) as u64),
+            on_cpu_ns: self.run.map(|part| whole_ns(busy.mul_f64(part))),
             ..Placement::default()
         };
         window.placement = Some(Box::new(placement));
@@ -168,6 +168,10 @@ impl MadeUp {
         };
         [edge(own, server), edge(server, own), edge(own, own)]
     }
+}
+
+fn whole_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).expect("it is some seconds")
 }
 
 /// Anywhere, most of it on some nodes.

@@ -11,7 +11,7 @@ use zstd::stream::write::Decoder;
 
 /// A journal, without the checksums that go before its lines.
 const JOURNAL: &str = r#"{"record":"opened","boot":"1","at_ms":1}
-{"record":"begun","step":1,"at_ms":2,"agent":"a","what":"w","why":"y","members":{"cgroup":"a"},"cpus":"2-3","left":[],"changes":[{"knob":"affinity","pid":7,"tid":8,"started":9,"old":{"cpus":"0-3"},"new":{"cpus":"2-3"}}]}
+{"record":"begun","step":1,"at_ms":2,"agent":"a","what":"w","why":"y","members":{"cgroup":{"path":"a","id":7}},"cpus":"2-3","left":[],"changes":[{"knob":"affinity","pid":7,"tid":8,"started":9,"old":{"cpus":"0-3"},"new":{"cpus":"2-3"}}]}
 {"record":"yielded","step":1,"at_ms":3,"knob":{"knob":"affinity","pid":7,"tid":8,"started":9},"found":{"cpus":"1"}}
 {"record":"undone","step":1,"at_ms":4,"cause":{"cause":"asked"},"restored":{"restored":1,"born":0,"as_was":0,"gone":0,"foreign":0}}
 "#;
