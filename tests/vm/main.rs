@@ -11,6 +11,7 @@ mod holder;
 mod hotplug;
 mod nodes;
 mod placement;
+mod planning;
 mod reclaim;
 mod service;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         hotplug::TESTS,
         nodes::TESTS,
         placement::TESTS,
+        planning::TESTS,
         reclaim::TESTS,
         service::TESTS,
     ]

@@ -9,6 +9,7 @@ mod control;
 mod difference;
 mod document;
 mod history;
+mod plan;
 mod quantity;
 mod raw;
 mod span;
@@ -39,10 +40,11 @@ pub use self::{
     control::ControlConfig,
     document::document,
     history::{HistoryConfig, history_folder},
+    plan::PlanConfig,
     quantity::Quantity,
     raw::{
-        LogFormat, Others, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawSignals,
-        RawTls,
+        LogFormat, Others, PlanMode, RawConfig, RawControl, RawHistory, RawLog, RawMetrics,
+        RawPlan, RawSignals, RawTls,
     },
     span::Span,
 };
@@ -111,6 +113,8 @@ pub struct Config {
     pub control: Option<ControlConfig>,
     /// The history; `None` if there is to be none.
     pub history: Option<HistoryConfig>,
+    /// Planning; `None` if nothing is to be planned.
+    pub plan: Option<PlanConfig>,
     /// What somebody wants to be told of.
     pub alerts: Vec<hostler_decide::alerts::Rule>,
     /// Who is told.
@@ -183,6 +187,7 @@ impl Config {
             metrics: metrics(&raw.metrics)?,
             control: ControlConfig::read(&raw.control)?,
             history: HistoryConfig::read(&raw.history)?,
+            plan: PlanConfig::read(&raw)?,
             alerts: alerts::rules(&raw.alert)?,
             notify: NotifyConfig::read(&raw.notify)?,
             raw,

@@ -8,8 +8,8 @@ use hostler_decide::identity::{RawMatch, RawRule};
 use toml::{Table, Value};
 
 use super::raw::{
-    RawAlert, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawNotify, RawSignals,
-    RawTarget, RawTls,
+    RawAlert, RawConfig, RawControl, RawHistory, RawLog, RawMetrics, RawNotify, RawPlan,
+    RawSignals, RawTarget, RawTls,
 };
 
 const HEAD: &str = "\
@@ -128,6 +128,7 @@ fn doc(path: &str, key: &str) -> &'static str {
         "log" => RawLog::get_field_docs(key),
         "signals" => RawSignals::get_field_docs(key),
         "history" => RawHistory::get_field_docs(key),
+        "plan" => RawPlan::get_field_docs(key),
         "control" => RawControl::get_field_docs(key),
         "metrics" => RawMetrics::get_field_docs(key),
         "metrics.tls" => RawTls::get_field_docs(key),

@@ -31,6 +31,8 @@ pub struct RawConfig {
     pub control: RawControl,
     /// What is kept of the past on this host, for `hostler trend` and `hostler report`.
     pub history: RawHistory,
+    /// Who had better run on which NUMA node.
+    pub plan: RawPlan,
     /// Who is told of alerts, beside the log.
     pub notify: RawNotify,
     /// Names for whoever is at the other end of TCP sockets. A place is an address, a network or the
@@ -142,6 +144,30 @@ pub struct RawHistory {
     pub hours: Span,
     /// How large its file may become, in MiB; what is oldest goes first. At least 16.
     pub size_mib: u64,
+}
+
+/// Planning.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawPlan {
+    /// observe plans nothing; advise says in the log and in metrics what had better be changed, and
+    /// changes nothing. It wants `signals.wakes`, or knows nothing of agents that work together.
+    pub mode: PlanMode,
+    /// Time between two plans, from 10s to 1h.
+    pub interval: Span,
+    /// Agents that are to stay where they are, as patterns for their names.
+    pub leave: Vec<String>,
+}
+
+/// How far Hostler goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanMode {
+    /// It measures.
+    #[default]
+    Observe,
+    /// It says what it would do.
+    Advise,
 }
 
 /// An alert.
@@ -295,6 +321,7 @@ impl Default for RawConfig {
             metrics: RawMetrics::default(),
             control: RawControl::default(),
             history: RawHistory::default(),
+            plan: RawPlan::default(),
             peers: BTreeMap::new(),
             rule: Vec::new(),
             notify: RawNotify::default(),
@@ -360,6 +387,16 @@ impl Default for RawHistory {
             minutes: Span(2 * DAY),
             hours: Span(90 * DAY),
             size_mib: 512,
+        }
+    }
+}
+
+impl Default for RawPlan {
+    fn default() -> Self {
+        Self {
+            mode: PlanMode::Observe,
+            interval: Span(Duration::from_secs(30)),
+            leave: Vec::new(),
         }
     }
 }

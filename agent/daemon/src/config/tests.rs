@@ -88,6 +88,14 @@ fn what_makes_no_sense_is_refused_with_its_key_and_what_would() {
             "history.minutes",
             "from 1h to 90days",
         ),
+        ("[plan]\nmode = 'act'", "mode", "`observe` or `advise`"),
+        ("[plan]\ninterval = '1s'", "plan.interval", "from 10s to 1h"),
+        ("[plan]\nleave = ['[a']", "plan.leave", "'*mcp*'"),
+        (
+            "signals.placement = false\n[plan]\nmode = 'advise'",
+            "plan.mode",
+            "signals.placement",
+        ),
         ("[[alert]]\nname = 'a b'", "alert `a b`: name", "letters"),
         ("[[alert]]\nname = 'a'", "measure", "wait_p99"),
         (

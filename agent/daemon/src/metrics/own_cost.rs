@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hostler_decide::durations::Durations;
+use hostler_decide::{durations::Durations, plan::Loss};
 
 /// All of it, cumulative unless said otherwise.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct OwnCost {
     pub refused: BTreeMap<(&'static str, &'static str), u64>,
     /// The history.
     pub history: HistoryCost,
+    /// Planning; `None` if nothing is planned.
+    pub plans: Option<PlanCost>,
     /// How many alerts fire, by name and severity of their rules.
     pub alerts: Vec<(String, &'static str, u64)>,
     /// What became of what was to be told of alerts, by to whom and outcome.
@@ -40,6 +42,19 @@ pub struct HistoryCost {
     pub expelled: u64,
     /// What all samples take now, in bytes.
     pub bytes: u64,
+}
+
+/// What is told of plans.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanCost {
+    /// Plans that were made.
+    pub plans: u64,
+    /// CPU time of planning, in ns.
+    pub cpu_ns: u64,
+    /// Steps of the last one.
+    pub steps: u64,
+    /// What the host lost a second when it was made.
+    pub lost: Loss,
 }
 
 /// Ticks, and how long they took.

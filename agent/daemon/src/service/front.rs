@@ -5,6 +5,7 @@ mod alerts;
 mod control;
 mod history;
 mod http;
+mod planning;
 mod refusals;
 mod state;
 #[cfg(test)]
@@ -24,7 +25,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::{alerts::AlertDesk, history::HistoryCounts, refusals::Refusals};
+pub(super) use self::{
+    alerts::AlertDesk, history::HistoryCounts, planning::PlanDesk, refusals::Refusals,
+};
 use self::{
     alerts::AlertThread,
     control::Control,

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use procfs::process::{LimitValue, Process};
 
 use super::{
-    front::{AlertDesk, HistoryCounts, Refusals},
+    front::{AlertDesk, HistoryCounts, PlanDesk, Refusals},
     tick::{Pace, ProbeCost, Tick},
 };
 use crate::metrics::{Format, HistoryCost, OwnCost, ProcessCost};
@@ -80,7 +80,9 @@ impl OwnCosts {
         refusals: &Refusals,
         history: &HistoryCounts,
         alerts: &AlertDesk,
+        plans: &PlanDesk,
     ) -> &OwnCost {
+        self.cost.plans = plans.cost();
         self.cost.alerts = alerts.counts();
         let deliveries = alerts.deliveries();
         for (to, outcomes) in [

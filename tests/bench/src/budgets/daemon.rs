@@ -36,6 +36,9 @@ const SETTLE: u32 = 10;
 /// The control socket, in the bench's folder.
 const SOCKET: &str = "control.sock";
 
+/// Seconds that watchers watch at the most: what they cost does not wander for hours.
+const MOST_WATCHED: u32 = 60;
+
 /// Of the memory's samples, a part of so many at each end is compared.
 const PARTS: usize = 4;
 
@@ -59,7 +62,7 @@ pub(crate) struct DaemonArgs {
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     seconds: u32,
 
-    /// Commands that watch by the control API afterwards, for a third of that time; 0 for none
+    /// Commands that watch by the control API afterwards, for a sixth of that time or a minute; 0 for none
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=16))]
     watchers: u32,
 
@@ -118,7 +121,7 @@ pub(crate) fn run(args: &DaemonArgs) -> Result<()> {
         "this makes cgroups and loads programs into the kernel: run it as root"
     );
     let interrupt = Interrupt::watch()?;
-    let lives = SECOND * (args.seconds + SETTLE) + Duration::from_mins(1);
+    let lives = SECOND * (args.seconds + SETTLE + 2 * MOST_WATCHED) + Duration::from_mins(1);
     eprintln!("starting {} agents", args.agents);
     let fleet = Fleet::start(args.agents, args.mean_idle, lives, &interrupt)?;
     let report = measure(args, &interrupt)?;
@@ -207,7 +210,7 @@ fn watched(
     if args.watchers == 0 {
         return Ok(None);
     }
-    let span = SECOND * (args.seconds / 6).max(10);
+    let span = SECOND * (args.seconds / 6).clamp(10, MOST_WATCHED);
     let measured = || -> Result<f64> {
         let (before, began) = (cpu_seconds(pid)?, std::time::Instant::now());
         interrupt.sleep(span)?;

@@ -159,6 +159,50 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
         samples: |own, take| take(format_args!(""), own.history.bytes as f64),
     },
     Of {
+        metric: Metric::counter("plans", &[], "Plans that were made."),
+        samples: |own, take| {
+            if let Some(plans) = &own.plans {
+                take(format_args!(""), plans.plans as f64);
+            }
+        },
+    },
+    Of {
+        metric: Metric::counter("planning_cpu_seconds", &[], "CPU time of planning."),
+        samples: |own, take| {
+            if let Some(plans) = &own.plans {
+                take(format_args!(""), seconds(plans.cpu_ns));
+            }
+        },
+    },
+    Of {
+        metric: Metric::gauge("plan_steps", &[], "Steps of the last plan."),
+        samples: |own, take| {
+            if let Some(plans) = &own.plans {
+                take(format_args!(""), plans.steps as f64);
+            }
+        },
+    },
+    Of {
+        metric: Metric::gauge(
+            "plan_loss_cpus",
+            &["cause"],
+            "CPUs' worth of time that the host is estimated to lose, when the last plan was made: to memory \
+             of other nodes, wake-ups across nodes, nodes without room, and uneven nodes.",
+        ),
+        samples: |own, take| {
+            if let Some(plans) = &own.plans {
+                for (cause, ns) in [
+                    ("remote_memory", plans.lost.remote_ns),
+                    ("wake_ups", plans.lost.wakes_ns),
+                    ("overload", plans.lost.overload_ns),
+                    ("imbalance", plans.lost.imbalance_ns),
+                ] {
+                    take(format_args!("cause=\"{cause}\""), seconds(ns));
+                }
+            }
+        },
+    },
+    Of {
         metric: Metric::gauge(
             "alerts_firing",
             &["alert", "severity"],

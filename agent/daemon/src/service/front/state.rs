@@ -29,6 +29,7 @@ use super::{
     control::Watchers,
     history::HistoryCounts,
     http::Encoding,
+    planning::PlanDesk,
     refusals::Refusals,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) struct State {
     watchers: Arc<Watchers>,
     history: Arc<HistoryCounts>,
     alerts: AlertDesk,
+    plans: PlanDesk,
     /// Whether anybody wants samples.
     needs_samples: AtomicBool,
     access: Mutex<Access>,
@@ -84,6 +86,7 @@ impl State {
             watchers: Arc::default(),
             history: Arc::default(),
             alerts,
+            plans: PlanDesk::default(),
             needs_samples: AtomicBool::new(false),
             access: Mutex::default(),
             began: Instant::now(),
@@ -139,6 +142,7 @@ impl State {
         self.tick_ms.store(tick_ms, Relaxed);
         self.watchers.set_tick(config.tick);
         self.alerts.configure(config);
+        self.plans.configure(config);
         let needs_samples = config.history.is_some() || self.alerts.has_rules();
         self.needs_samples.store(needs_samples, Relaxed);
         let mut kept = self.kept();
@@ -157,6 +161,7 @@ impl State {
         kept.written.clear();
         drop(kept);
         let Beginning { facts, told, tick } = beginning;
+        self.plans.begin(&facts.topology);
         self.watchers.begin(facts, told, tick);
         self.alerts.begin();
         self.ticked();
@@ -172,6 +177,7 @@ impl State {
         kept.written.clear();
         drop(kept);
         self.watchers.tell(tick);
+        self.plans.add(&tick.window);
         self.ticked();
     }
 
@@ -194,7 +200,8 @@ impl State {
         let began = thread_cpu_time();
         let (text, written) = totals.write(
             format,
-            kept.costs.now(&self.refusals, &self.history, &self.alerts),
+            kept.costs
+                .now(&self.refusals, &self.history, &self.alerts, &self.plans),
         );
         if written.left_out > 0 {
             tracing::debug!(left_out = written.left_out, "series found no room");
@@ -211,7 +218,7 @@ impl State {
 }
 
 /// CPU time of this thread so far.
-fn thread_cpu_time() -> Duration {
+pub(super) fn thread_cpu_time() -> Duration {
     // Where the kernel does not tell it, nothing is counted.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

@@ -1,0 +1,248 @@
+//! Plans from time to time who had better run where, and says so in the log and in metrics. Nothing is
+//! changed.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hostler_common::slot::SlotLease;
+use hostler_decide::{
+    plan::{Action, Lately, LeftAlone, Plan, Step, plan},
+    topology::Topology,
+    window::Window,
+};
+
+use super::state::thread_cpu_time;
+use crate::{
+    config::{Config, PlanConfig},
+    metrics::PlanCost,
+};
+
+/// Steps of a plan that the log names.
+const NAMED: usize = 5;
+
+/// Where plans are made.
+#[derive(Default)]
+pub(in crate::service) struct PlanDesk(Mutex<Planning>);
+
+#[derive(Default)]
+struct Planning {
+    /// `None` if nothing is to be planned.
+    config: Option<PlanConfig>,
+    topology: Topology,
+    lately: Lately,
+    /// When the last plan was made, or measuring began, in ns of the monotonic clock.
+    planned_ns: Option<u64>,
+    /// Who was to go where, by the last plan.
+    said: BTreeSet<(SlotLease, Vec<u32>)>,
+    is_left_alone_said: bool,
+    cost: PlanCost,
+}
+
+impl PlanDesk {
+    fn planning(&self) -> MutexGuard<'_, Planning> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plans as this configuration wants it.
+    pub(super) fn configure(&self, config: &Config) {
+        let mut planning = self.planning();
+        if config.plan.is_some() && !config.raw.signals.wakes {
+            tracing::warn!(
+                "plans know nothing of agents that work together: `signals.wakes` is off"
+            );
+        }
+        if config.plan != planning.config {
+            planning.config.clone_from(&config.plan);
+            planning.is_left_alone_said = false;
+            planning.said.clear();
+        }
+        if planning.config.is_none() {
+            planning.forget();
+        }
+    }
+
+    /// Measuring begins, also anew.
+    pub(super) fn begin(&self, topology: &Topology) {
+        let mut planning = self.planning();
+        planning.forget();
+        planning.topology.clone_from(topology);
+    }
+
+    /// Takes in a window, and plans if it is time.
+    pub(super) fn add(&self, window: &Window) {
+        let mut planning = self.planning();
+        let Some(config) = planning.config.clone() else {
+            return;
+        };
+        let began = thread_cpu_time();
+        planning.lately.follow(window);
+        let planned_ns = *planning.planned_ns.get_or_insert(window.from_ns);
+        let passed = Duration::from_nanos(window.to_ns.saturating_sub(planned_ns));
+        if passed >= config.interval {
+            planning.planned_ns = Some(window.to_ns);
+            planning.plan(&config);
+        }
+        let took = thread_cpu_time().saturating_sub(began);
+        planning.cost.cpu_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    /// What is told of it; `None` if nothing is planned.
+    pub(in crate::service) fn cost(&self) -> Option<PlanCost> {
+        let planning = self.planning();
+        planning.config.as_ref().map(|_| planning.cost)
+    }
+}
+
+impl Planning {
+    fn forget(&mut self) {
+        self.lately = Lately::default();
+        self.planned_ns = None;
+        self.said.clear();
+    }
+
+    fn plan(&mut self, config: &PlanConfig) {
+        let plan = plan(&self.lately, &self.topology, &config.policy);
+        self.cost.plans += 1;
+        self.cost.steps = plan.steps.len() as u64;
+        self.cost.lost = plan.now;
+        if let Some(reason) = &plan.left_alone {
+            if !std::mem::replace(&mut self.is_left_alone_said, true) {
+                tracing::info!(reason = why_not(reason), "there is nothing to plan");
+            }
+            return;
+        }
+        let steps = plan.steps.iter();
+        let said = steps.map(|step| (step.agent.id, nodes_of(step).to_vec()));
+        let said: BTreeSet<_> = said.collect();
+        if said != self.said {
+            say(&plan);
+        }
+        self.said = said;
+    }
+}
+
+fn say(plan: &Plan) {
+    let ms = |ns: u64| ns / 1_000_000;
+    tracing::info!(
+        steps = plan.steps.len(),
+        lost_ms_a_second = ms(plan.now.total_ns()),
+        then_ms_a_second = ms(plan.then.total_ns()),
+        "a plan; nothing is changed"
+    );
+    for step in plan.steps.iter().take(NAMED) {
+        tracing::info!(
+            agent = &*step.agent.name,
+            to = ?nodes_of(step),
+            gains_us_a_second = step.gain_ns / 1_000,
+            because = %step.why,
+            "a step"
+        );
+    }
+}
+
+fn nodes_of(step: &Step) -> &[u32] {
+    let Action::Place { nodes, .. } = &step.action;
+    nodes
+}
+
+fn why_not(reason: &LeftAlone) -> &'static str {
+    match reason {
+        LeftAlone::OneNode => "the host has one NUMA node",
+        LeftAlone::TooManyNodes { .. } => "the host has nodes that are not told apart",
+        LeftAlone::NothingSeen => "nothing was seen",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hostler_common::{ledger::state, placement::MAX_NODES};
+    use hostler_decide::{
+        identity::Kind,
+        node_memory::{NodeBytes, NodeMemory},
+        placement::Placement,
+        signal::{Agent, AgentSource},
+        window::RunQueueWindow,
+    };
+
+    use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// A second in which an agent runs on node 0, and its memory lies on node 1.
+    fn window(second: u64) -> Window {
+        let id = SlotLease {
+            slot: 70,
+            generation: 1,
+        };
+        let agent = Agent {
+            id,
+            name: "agent".into(),
+            group: "/".into(),
+            kind: Kind::Agent,
+            source: AgentSource::Cgroup,
+            place: "/".into(),
+        };
+        let on_node = |node: usize, amount: u64| {
+            let mut amounts = [0; MAX_NODES];
+            amounts[node] = amount;
+            amounts
+        };
+        let mut row = RunQueueWindow::default();
+        row.ledger.ns[state::ON_CPU as usize] = (SECOND_NS / 2).cast_signed();
+        row.placement = Some(Box::new(Placement {
+            on_cpu_ns: on_node(0, SECOND_NS / 2),
+            ..Placement::default()
+        }));
+        row.node_memory = Some(Arc::new(NodeMemory {
+            at_ns: 0,
+            bytes: NodeBytes {
+                anon: on_node(1, 1 << 20),
+                ..NodeBytes::default()
+            },
+        }));
+        Window {
+            from_ns: second * SECOND_NS,
+            to_ns: (second + 1) * SECOND_NS,
+            agents: [(id, (Arc::new(agent), row))].into(),
+            ..Window::default()
+        }
+    }
+
+    fn config(text: &str) -> Config {
+        Config::parse("a test", text).expect("it makes sense")
+    }
+
+    #[test]
+    fn nothing_is_planned_unless_it_is_wanted() {
+        let desk = PlanDesk::default();
+        desk.configure(&config(""));
+        desk.begin(&crate::simulated::facts().topology);
+        (0..100).for_each(|second| desk.add(&window(second)));
+        assert!(desk.cost().is_none());
+    }
+
+    #[test]
+    fn a_plan_is_made_each_interval_and_its_figures_are_told() {
+        let desk = PlanDesk::default();
+        desk.configure(&config("[plan]\nmode = 'advise'\ninterval = '20s'"));
+        desk.begin(&crate::simulated::facts().topology);
+        (0..19).for_each(|second| desk.add(&window(second)));
+        let cost = desk.cost().expect("it is wanted");
+        assert_eq!((cost.plans, cost.steps), (0, 0));
+        (19..60).for_each(|second| desk.add(&window(second)));
+        let cost = desk.cost().expect("it is wanted");
+        assert_eq!((cost.plans, cost.steps), (3, 1));
+        assert!(cost.lost.remote_ns > 0);
+        desk.configure(&config(
+            "[plan]\nmode = 'advise'\ninterval = '20s'\nleave = ['agent']",
+        ));
+        (60..80).for_each(|second| desk.add(&window(second)));
+        let cost = desk.cost().expect("it is wanted");
+        assert_eq!((cost.plans, cost.steps), (4, 0));
+    }
+}
