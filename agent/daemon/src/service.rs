@@ -189,6 +189,7 @@ impl<L: Fn(&RawLog)> Service<L> {
                 self.failures = 0;
                 self.front.hand_over(tick)?;
                 supervisor::alive();
+                measuring.give_memory_back();
                 Ok(())
             }
             Err(error) if self.failures < MOST_FAILURES => {

@@ -12,7 +12,8 @@ use hostler_decide::{
     window::WindowSum,
 };
 use hostler_observe::{
-    AgentPlace, ObserveError, Observer, Options, RunTimeStatistics, has_several_nodes,
+    AgentPlace, ObserveError, Observer, Options, RunTimeStatistics, give_back_free_memory,
+    has_several_nodes,
 };
 
 use super::tick::{Beginning, Pace, ProbeCost, Tick, Told};
@@ -21,6 +22,10 @@ use crate::{config::Config, recording::wall_ms_at};
 /// Ticks between two samples of what the programs cost: the statistics cost something themselves, so
 /// they are on for one tick of so many.
 const TICKS_PER_SAMPLE: u64 = 60;
+
+/// Ticks between two times that memory is given back; not those at which a sample begins or ends.
+const TICKS_PER_GIVING_BACK: u64 = 60;
+const FIRST_GIVING_BACK: u64 = 5;
 
 /// A host that is being measured.
 pub(super) struct Measuring {
@@ -94,6 +99,13 @@ impl Measuring {
             paces: vec![pace],
             cost,
         })
+    }
+
+    /// Gives memory back that was freed since it was last done, when nothing else waits.
+    pub(super) fn give_memory_back(&self) {
+        if self.ticks % TICKS_PER_GIVING_BACK == FIRST_GIVING_BACK {
+            give_back_free_memory();
+        }
     }
 
     /// What the programs and maps cost, at the end of each sample.
