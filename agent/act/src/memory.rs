@@ -36,7 +36,7 @@ const PAGE_BYTES: u64 = 4096;
 /// What has become of processes' private anonymous pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReceipt {
-    /// Pages that were there already.
+    /// Pages that were there already, or came along with another page of their huge page.
     pub there: u64,
     /// Pages that were moved.
     pub moved: u64,
