@@ -176,10 +176,8 @@ fn an_agent_s_memory_goes_to_a_node_some_pages_at_a_time(guest: &Guest) {
         (calls, before) = (calls + 1, moved);
     }
     let receipt = moving.receipt();
-    assert!(calls > 1, "{calls} calls: {receipt:?}");
-    // Those of a huge page go with its first one, and are there when it is their turn.
-    let brought = receipt.moved + receipt.there;
-    assert!(brought >= PAGES as u64 && receipt.moved > 0, "{receipt:?}");
+    assert!(calls > 2, "{calls} calls: {receipt:?}");
+    assert!(receipt.moved >= PAGES as u64, "{receipt:?}");
     let bytes = anonymous_bytes(guest, pid);
     let all: u64 = bytes.iter().sum();
     assert!(bytes[1] * 10 >= all * 9, "{bytes:?} {receipt:?}");

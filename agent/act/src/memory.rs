@@ -17,7 +17,8 @@ use crate::{
     kernel::{is_there, there},
 };
 
-/// Pages that are looked at, and moved, by one call: 2 MiB, some hundred µs.
+/// Pages that are looked at, and moved, by one call: 2 MiB, some hundred µs. A batch ends where a huge page
+/// of that size would, so that none goes along with a part of it that is counted elsewhere.
 const BATCH: usize = 512;
 
 /// In an entry of the page map: the page is there, and it is a file's or shared.
@@ -36,7 +37,7 @@ const PAGE_BYTES: u64 = 4096;
 /// What has become of processes' private anonymous pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReceipt {
-    /// Pages that were there already, or came along with another page of their huge page.
+    /// Pages that were there already.
     pub there: u64,
     /// Pages that were moved.
     pub moved: u64,
@@ -146,7 +147,8 @@ impl Walk {
         let Some((first, end)) = self.mappings.pop_front() else {
             return Ok(false);
         };
-        let last = end.min(first + BATCH as u64);
+        let batch = BATCH as u64;
+        let last = end.min((first / batch + 1) * batch);
         if last < end {
             self.mappings.push_front((last, end));
         }
@@ -173,7 +175,7 @@ impl Walk {
         if self.call(&elsewhere, Some(&targets))?.is_none() {
             return Ok(false);
         }
-        // The call's own answer calls the second half of a huge page busy that went with the first.
+        // The call's own answer calls the later pages of a huge one busy that went with the first.
         let Some(nodes) = self.nodes_of(&elsewhere)? else {
             return Ok(false);
         };

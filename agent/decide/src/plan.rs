@@ -85,8 +85,10 @@ pub fn plan(lately: &Lately, topology: &Topology, policy: &Policy) -> Plan {
     if !topology.has_several_nodes() {
         return nothing(LeftAlone::OneNode);
     }
-    match topology.nodes.keys().next_back() {
-        Some(&highest) if highest as usize >= hostler_common::placement::MAX_NODES => {
+    let nodes = topology.nodes.keys().copied();
+    let nodes = nodes.chain(topology.cpus.values().map(|place| place.node));
+    match nodes.max() {
+        Some(highest) if highest as usize >= hostler_common::placement::MAX_NODES => {
             nothing(LeftAlone::TooManyNodes { highest })
         }
         _ => placing::plan(lately, topology, policy),

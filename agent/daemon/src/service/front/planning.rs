@@ -165,6 +165,7 @@ mod tests {
         identity::Kind,
         node_memory::{NodeBytes, NodeMemory},
         placement::Placement,
+        plan::Policy,
         signal::{Agent, AgentSource},
         window::RunQueueWindow,
     };
@@ -224,6 +225,31 @@ mod tests {
         desk.begin(&crate::simulated::facts().topology);
         (0..100).for_each(|second| desk.add(&window(second)));
         assert!(desk.cost().is_none());
+    }
+
+    /// Recordings hold whatever somebody has written into them.
+    #[test]
+    fn whatever_was_read_it_can_be_planned_by() {
+        for seed in 0..200 {
+            let mut host = crate::simulated::Host::new(seed);
+            let mut topology = crate::simulated::facts().topology;
+            if seed % 4 == 0 {
+                topology.cpus.entry(0).or_default().node = u32::MAX;
+            }
+            let mut lately = Lately::default();
+            let mut before = host.read().reading;
+            for _ in 0..5 {
+                let now = host.read().reading;
+                lately.follow(&Window::between(&before, &now));
+                before = now;
+            }
+            let plan = plan(&lately, &topology, &Policy::default());
+            let (now, then) = (plan.now.total_ns(), plan.then.total_ns());
+            assert!(
+                then <= now.saturating_add(1_000 + now / 1_000_000),
+                "{now} {then}"
+            );
+        }
     }
 
     #[test]
