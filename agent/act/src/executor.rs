@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, Change, CpuList, Found, Host, HostError, Journal, JournalError, Knob, Members, Past,
-    Record, Stored, Thread, Value,
+    Begun, Cause, Change, CpuList, Found, Host, HostError, Journal, JournalError, Knob, Members,
+    Past, Record, Stored, Thread, Value,
 };
 
 /// How often one looks for threads that were born while the others were set. Those that are born after a
@@ -195,7 +195,7 @@ impl<H: Host> Executor<H> {
     fn in_force_for(&self, agent: &str) -> Option<(u64, &Stored)> {
         self.past()
             .in_force()
-            .find(|(_, stored)| stored.agent == agent)
+            .find(|(_, stored)| stored.begun.agent == agent)
     }
 
     fn begin(
@@ -207,14 +207,16 @@ impl<H: Host> Executor<H> {
     ) -> Result<(), JournalError> {
         let begun = |changes| Record::Begun {
             step,
-            at_ms,
-            agent: order.agent.clone(),
-            what: order.what.clone(),
-            why: order.why.clone(),
-            members: order.members.clone(),
-            cpus: order.cpus.clone(),
-            left: sorted.left.clone(),
-            changes,
+            begun: Begun {
+                at_ms,
+                agent: order.agent.clone(),
+                what: order.what.clone(),
+                why: order.why.clone(),
+                members: order.members.clone(),
+                cpus: order.cpus.clone(),
+                left: sorted.left.clone(),
+                changes,
+            },
         };
         self.journal.append_changes(begun, step, &sorted.changes)
     }
@@ -257,10 +259,11 @@ impl<H: Host> Executor<H> {
         for (step, stored) in self.past().in_force() {
             let theirs: BTreeSet<&Knob> = stored.yielded.iter().map(|(_, knob, _)| knob).collect();
             let ours = stored
+                .begun
                 .changes
                 .iter()
                 .filter(|change| !theirs.contains(&change.knob));
-            all.extend(ours.map(|change| (step, stored.agent.clone(), change.clone())));
+            all.extend(ours.map(|change| (step, stored.begun.agent.clone(), change.clone())));
         }
         let mut yielded = Vec::new();
         for (step, agent, change) in all {

@@ -86,7 +86,9 @@ impl FakeHost {
     fn is_told(&self, knob: &Knob) -> bool {
         self.journal.as_ref().is_none_or(|path| {
             let past = Journal::read(path).expect("it can be read");
-            let mut changes = past.in_force().flat_map(|(_, stored)| &stored.changes);
+            let mut changes = past
+                .in_force()
+                .flat_map(|(_, stored)| &stored.begun.changes);
             changes.any(|change| change.knob == *knob)
         })
     }

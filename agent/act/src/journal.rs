@@ -18,7 +18,7 @@ use std::{
 
 use nix::fcntl::{Flock, FlockArg};
 
-pub use self::record::{Cause, Past, Record, Stored};
+pub use self::record::{Begun, Cause, Past, Record, Stored};
 use crate::Change;
 
 /// The longest line that is read, in bytes: [`A_LINE`] changes with long lists of CPUs, and room.
@@ -297,7 +297,7 @@ fn shortened(past: &Past) -> Past {
             if first_kept.is_some_and(|first| step < first) {
                 return None;
             }
-            stored.changes = Vec::new();
+            stored.begun.changes = Vec::new();
             stored.yielded = Vec::new();
         }
         Some((step, stored))

@@ -19,7 +19,7 @@ pub use self::{
     cpus::{CpuList, CpuListError},
     executor::{ActError, Executor, Order, Receipt, Restored, Yielded},
     host::{Found, Host, HostError, Members},
-    journal::{Cause, Journal, JournalError, Past, Record, Stored},
+    journal::{Begun, Cause, Journal, JournalError, Past, Record, Stored},
     kernel::{Kernel, started},
     knob::{Change, Knob, Thread, Value},
     memory::{MemoryMove, MemoryReceipt},

@@ -60,7 +60,7 @@ impl<H: Host> Executor<H> {
     fn restore(&mut self, stored: &Stored) -> (Restored, Failures) {
         let (mut restored, mut failures) = (Restored::default(), Failures::default());
         let theirs: BTreeSet<&Knob> = stored.yielded.iter().map(|(_, knob, _)| knob).collect();
-        for change in stored.changes.iter().rev() {
+        for change in stored.begun.changes.iter().rev() {
             if theirs.contains(&change.knob) {
                 restored.foreign += 1;
             } else if let Err(error) = self.restore_knob(change, &mut restored) {
@@ -92,12 +92,12 @@ impl<H: Host> Executor<H> {
     /// Threads that were born of those that were set have what these had. Where somebody else had given a
     /// thread of the same process the same CPUs, one can't tell whose child it is, and it is left alone.
     fn restore_born(&mut self, stored: &Stored, restored: &mut Restored) -> Result<(), HostError> {
-        let mut known: BTreeSet<Thread> = stored.changes.iter().map(thread_of).collect();
-        let unsure: BTreeSet<u32> = stored.left.iter().map(|thread| thread.pid).collect();
+        let mut known: BTreeSet<Thread> = stored.begun.changes.iter().map(thread_of).collect();
+        let unsure: BTreeSet<u32> = stored.begun.left.iter().map(|thread| thread.pid).collect();
         for _ in 0..MAX_LOOKS {
-            let mut born = self.host.threads(&stored.members)?;
+            let mut born = self.host.threads(&stored.begun.members)?;
             born.retain(|found| {
-                let wanted = found.usual.common(&stored.cpus);
+                let wanted = found.usual.common(&stored.begun.cpus);
                 let is_ours = found.cpus == wanted && wanted != found.usual && !found.is_realtime;
                 is_ours && !unsure.contains(&found.thread.pid) && known.insert(found.thread)
             });

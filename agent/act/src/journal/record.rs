@@ -21,22 +21,9 @@ pub enum Record {
     Begun {
         /// Its number; later steps have higher ones.
         step: u64,
-        /// When, in ms since 1970.
-        at_ms: u64,
-        /// The agent's name.
-        agent: String,
-        /// What is done, in words.
-        what: String,
-        /// What led to it, in words.
-        why: String,
-        /// Whose threads.
-        members: Members,
-        /// The CPUs that they get.
-        cpus: CpuList,
-        /// Threads that somebody else had given these very CPUs before: they are not ours.
-        left: Vec<Thread>,
-        /// What is about to be changed.
-        changes: Vec<Change>,
+        /// What is about to be done.
+        #[serde(flatten)]
+        begun: Begun,
     },
     /// More is about to be changed by a step: threads that were born meanwhile.
     More {
@@ -78,6 +65,27 @@ pub enum Record {
     },
 }
 
+/// A step as it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// When, in ms since 1970.
+    pub at_ms: u64,
+    /// The agent's name.
+    pub agent: String,
+    /// What is done, in words.
+    pub what: String,
+    /// What led to it, in words.
+    pub why: String,
+    /// Whose threads.
+    pub members: Members,
+    /// The CPUs that they get.
+    pub cpus: CpuList,
+    /// Threads that somebody else had given these very CPUs before: they are not ours.
+    pub left: Vec<Thread>,
+    /// What is about to be changed, or was; of steps of long ago that were taken back, nothing is kept.
+    pub changes: Vec<Change>,
+}
+
 /// Why a step was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
@@ -105,22 +113,8 @@ pub enum Cause {
 /// A step as the journal tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// When it began, in ms since 1970.
-    pub at_ms: u64,
-    /// The agent's name.
-    pub agent: String,
-    /// What was done, in words.
-    pub what: String,
-    /// What led to it, in words.
-    pub why: String,
-    /// Whose threads.
-    pub members: Members,
-    /// The CPUs that they got.
-    pub cpus: CpuList,
-    /// Threads that somebody else had given these very CPUs before: they are not ours.
-    pub left: Vec<Thread>,
-    /// What was changed, or was about to be; empty for steps of long ago that were taken back.
-    pub changes: Vec<Change>,
+    /// As it began, with all changes that came later.
+    pub begun: Begun,
     /// What came of it; `None` if it was not carried out to its end.
     pub receipt: Option<Receipt>,
     /// Knobs that others have set meanwhile, when, and to what.
@@ -145,26 +139,9 @@ impl Past {
     pub(super) fn add(&mut self, record: Record) -> bool {
         match record {
             Record::Opened { boot, at_ms } => self.opened(boot, at_ms),
-            Record::Begun {
-                step,
-                at_ms,
-                agent,
-                what,
-                why,
-                members,
-                cpus,
-                left,
-                changes,
-            } => {
+            Record::Begun { step, begun } => {
                 let stored = Stored {
-                    at_ms,
-                    agent,
-                    what,
-                    why,
-                    members,
-                    cpus,
-                    left,
-                    changes,
+                    begun,
                     receipt: None,
                     yielded: Vec::new(),
                     undone: None,
@@ -172,7 +149,7 @@ impl Past {
                 self.steps.insert(step, stored);
             }
             Record::More { step, changes } => {
-                return self.of(step, |stored| stored.changes.extend(changes));
+                return self.of(step, |stored| stored.begun.changes.extend(changes));
             }
             Record::Done { step, receipt, .. } => {
                 return self.of(step, |stored| stored.receipt = Some(receipt));
@@ -229,23 +206,17 @@ impl Past {
 impl Stored {
     /// The lines that tell of it, each with a part of its changes.
     pub(super) fn records(&self, step: u64, a_line: usize) -> Vec<Record> {
-        let mut parts = self.changes.chunks(a_line);
-        let mut records = vec![Record::Begun {
-            step,
-            at_ms: self.at_ms,
-            agent: self.agent.clone(),
-            what: self.what.clone(),
-            why: self.why.clone(),
-            members: self.members.clone(),
-            cpus: self.cpus.clone(),
-            left: self.left.clone(),
+        let mut parts = self.begun.changes.chunks(a_line);
+        let first = Begun {
             changes: parts.next().unwrap_or_default().to_vec(),
-        }];
+            ..self.begun.clone()
+        };
+        let mut records = vec![Record::Begun { step, begun: first }];
         records.extend(parts.map(|changes| Record::More {
             step,
             changes: changes.to_vec(),
         }));
-        let at_ms = self.at_ms;
+        let at_ms = self.begun.at_ms;
         records.extend(self.receipt.map(|receipt| Record::Done {
             step,
             at_ms,

@@ -19,8 +19,7 @@ fn change(number: u32) -> Change {
 }
 
 fn begun(step: u64, changes: Vec<Change>) -> Record {
-    Record::Begun {
-        step,
+    let begun = Begun {
         at_ms: 1,
         agent: format!("agent-{step}"),
         what: "run on node 1".to_owned(),
@@ -32,7 +31,8 @@ fn begun(step: u64, changes: Vec<Change>) -> Record {
         cpus: CpuList::default(),
         left: Vec::new(),
         changes,
-    }
+    };
+    Record::Begun { step, begun }
 }
 
 fn undone(step: u64) -> Record {
@@ -67,7 +67,7 @@ fn what_was_written_is_read_by_the_next_one() {
     journal.append(done).expect("there is room");
     let past = journal.past().clone();
     drop(journal);
-    assert_eq!(past.steps[&1].changes, many);
+    assert_eq!(past.steps[&1].begun.changes, many);
     assert_eq!(Journal::read(&path).expect("it can be read"), past);
     let journal = Journal::open(&path, "boot", 0).expect("it can be opened");
     assert_eq!(journal.past(), &past);
@@ -153,7 +153,7 @@ fn a_journal_that_has_grown_is_shortened_and_keeps_what_is_in_force() {
     let past = journal.past().clone();
     drop(journal);
     assert_eq!(Journal::read(&path).expect("it can be read"), past);
-    assert_eq!(past.steps[&1].changes, [change(1)]);
+    assert_eq!(past.steps[&1].begun.changes, [change(1)]);
     assert_eq!(past.steps.len(), 1 + KEPT_UNDONE);
     assert_eq!(past.next_step(), 1_500);
     let names = fs::read_dir(folder.path()).expect("it is there");
