@@ -1,5 +1,6 @@
 //! The kernel programs of `ebpf/`, loaded and attached, and their maps.
 
+mod batch;
 pub(crate) mod faults;
 pub(crate) mod sockets;
 pub(crate) mod tables;

@@ -1,15 +1,18 @@
 //! The maps through which user space tells the programs who is who, and reads who made whom wait and
 //! who woke whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd as _,
+};
 
-use aya::maps::{Array, HashMap, MapData, MapError, Queue};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, Queue};
 use hostler_common::{
     placement::MAX_NODES,
     slot::{ProcessLease, SlotLease},
 };
 
-use super::Probes;
+use super::{Probes, batch};
 use crate::ObserveError;
 
 /// Maps of totals, of which those that rest make room for others.
@@ -82,6 +85,11 @@ impl Probes {
     /// The totals of a map whose keys begin with a slot and its generation.
     pub(crate) fn totals(&self, map: Totals) -> BTreeMap<[u32; 4], [u64; 2]> {
         let map = self.ebpf.map(map.name()).expect("the object has it");
+        if let Map::HashMap(data) = map
+            && let Some(elements) = batch::elements(data.fd().as_fd())
+        {
+            return elements.into_iter().collect();
+        }
         let Ok(totals) = HashMap::<_, [u32; 4], [u64; 2]>::try_from(map) else {
             return BTreeMap::new();
         };
