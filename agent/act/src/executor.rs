@@ -64,6 +64,15 @@ pub struct Yielded {
     pub found: Value,
 }
 
+/// What came of looking at knobs.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Those that somebody else has set since the last look.
+    pub yielded: Vec<Yielded>,
+    /// The first failure; `None` if all could be looked at.
+    pub failed: Option<ActError>,
+}
+
 /// What is to be done to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -169,13 +178,11 @@ impl<H: Host> Executor<H> {
         }
         let mut sorted = Sorted::default();
         sorted.add(self.host.threads(&order.members)?, &order.cpus);
-        let (agent, cpus) = (order.agent.clone(), order.cpus.clone());
         if sorted.changes.is_empty() {
-            let receipt = sorted.receipt;
             return Err(ActError::NothingToChange {
-                agent,
-                cpus,
-                receipt,
+                agent: order.agent,
+                cpus: order.cpus,
+                receipt: sorted.receipt,
             });
         }
         let step = self.past().next_step();
@@ -253,8 +260,9 @@ impl<H: Host> Executor<H> {
         Ok(receipt)
     }
 
-    /// Looks whether somebody else has set what steps had set. What they have is theirs from then on.
-    pub fn look(&mut self, at_ms: u64) -> Result<Vec<Yielded>, ActError> {
+    /// Looks whether somebody else has set what steps had set. What they have is theirs from then on. What
+    /// can't be looked at does not keep the rest from it.
+    pub fn look(&mut self, at_ms: u64) -> Looked {
         let mut all = Vec::new();
         for (step, stored) in self.past().in_force() {
             let theirs: BTreeSet<&Knob> = stored.yielded.iter().map(|(_, knob, _)| knob).collect();
@@ -265,27 +273,40 @@ impl<H: Host> Executor<H> {
                 .filter(|change| !theirs.contains(&change.knob));
             all.extend(ours.map(|change| (step, stored.begun.agent.clone(), change.clone())));
         }
-        let mut yielded = Vec::new();
+        let mut looked = Looked::default();
         for (step, agent, change) in all {
-            let found = self.host.read(&change.knob)?;
-            let Some(found) = found.filter(|found| *found != change.new) else {
-                continue;
-            };
-            let knob = change.knob;
-            self.journal.append(Record::Yielded {
-                step,
-                at_ms,
-                knob: knob.clone(),
-                found: found.clone(),
-            })?;
-            yielded.push(Yielded {
-                step,
-                agent,
-                knob,
-                found,
-            });
+            match self.look_at(step, agent, change, at_ms) {
+                Ok(yielded) => looked.yielded.extend(yielded),
+                Err(error) => drop(looked.failed.get_or_insert(error)),
+            }
         }
-        Ok(yielded)
+        looked
+    }
+
+    fn look_at(
+        &mut self,
+        step: u64,
+        agent: String,
+        change: Change,
+        at_ms: u64,
+    ) -> Result<Option<Yielded>, ActError> {
+        let Change { knob, new, .. } = change;
+        let found = self.host.read(&knob)?;
+        let Some(found) = found.filter(|found| *found != new) else {
+            return Ok(None);
+        };
+        self.journal.append(Record::Yielded {
+            step,
+            at_ms,
+            knob: knob.clone(),
+            found: found.clone(),
+        })?;
+        Ok(Some(Yielded {
+            step,
+            agent,
+            knob,
+            found,
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ mod tests;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -83,6 +83,13 @@ impl Journal {
         let failed = failed(path);
         let is_new = !path.exists();
         let file = locked(path, path)?;
+        // Who held it may have shortened it meanwhile: then this is the file that it was before.
+        let numbers = (fs::metadata(path), file.metadata());
+        if !matches!(numbers, (Ok(now), Ok(ours)) if now.ino() == ours.ino()) {
+            return Err(JournalError::Held {
+                path: path.to_owned(),
+            });
+        }
         let (past, whole) = read(&file, path)?;
         let mut journal = Self {
             path: path.to_owned(),
@@ -148,12 +155,13 @@ impl Journal {
 
     fn append_all(&mut self, records: Vec<Record>) -> Result<(), JournalError> {
         let text: String = records.iter().map(line).collect();
+        // Behind half a line, which could not be cut off when it was written, all would be lost.
         let written = self
-            .file
-            .write_all(text.as_bytes())
+            .cut()
+            .and_then(|()| self.file.write_all(text.as_bytes()))
             .and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // If even that fails, the next writer cuts off what is there.
+            // If even that fails, it is tried again before the next line, or by the next writer.
             let _is_cut = self.cut();
             return Err(failed(&self.path)("writing to", error));
         }
@@ -164,13 +172,8 @@ impl Journal {
         }
         if self.bytes >= self.compact_at {
             // It is a matter of room only: what is written is written.
-            let grown = self.compact().is_err();
-            let next = self.bytes + COMPACT_AFTER_BYTES;
-            self.compact_at = if grown {
-                next
-            } else {
-                next.max(self.compact_at)
-            };
+            let _is_shorter = self.compact();
+            self.compact_at = self.bytes + COMPACT_AFTER_BYTES;
         }
         Ok(())
     }
@@ -201,16 +204,16 @@ impl Journal {
         let written = file
             .write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&beside, &self.path))
-            .and_then(|()| sync_folder(&self.path));
+            .and_then(|()| fs::rename(&beside, &self.path));
         if let Err(error) = written {
             let _is_gone = fs::remove_file(&beside);
             return Err(failed("shortening", error));
         }
+        // From here on the old file has no name: whatever else fails, this is the journal.
         self.file = file;
         self.bytes = text.len() as u64;
         self.past = past;
-        Ok(())
+        sync_folder(&self.path).map_err(|error| failed("shortening", error))
     }
 }
 

@@ -17,7 +17,7 @@ mod memory;
 
 pub use self::{
     cpus::{CpuList, CpuListError},
-    executor::{ActError, Executor, Order, Receipt, Restored, Yielded},
+    executor::{ActError, Executor, Looked, Order, Receipt, Restored, Yielded},
     host::{Found, Host, HostError, Members},
     journal::{Begun, Cause, Journal, JournalError, Past, Record, Stored},
     kernel::{Kernel, started},

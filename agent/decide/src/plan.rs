@@ -20,7 +20,7 @@ pub use self::{
     placing::Loss,
     policy::Policy,
     step::{Action, Check, Peer, Step, Undo},
-    why::{Companion, Crowding, Memory, Name, Why},
+    why::{Companion, Crowding, Memory, Why},
 };
 use crate::topology::Topology;
 
@@ -79,11 +79,11 @@ pub fn plan(lately: &Lately, topology: &Topology, policy: &Policy) -> Plan {
         left_alone: Some(reason),
         ..Plan::default()
     };
-    if lately.seen_ns() == 0 {
-        return nothing(LeftAlone::NothingSeen);
-    }
     if !topology.has_several_nodes() {
         return nothing(LeftAlone::OneNode);
+    }
+    if lately.seen_ns() == 0 {
+        return nothing(LeftAlone::NothingSeen);
     }
     let nodes = topology.nodes.keys().copied();
     let nodes = nodes.chain(topology.cpus.values().map(|place| place.node));

@@ -50,6 +50,14 @@ impl Topology {
         cpus.filter(move |(_, place)| place.node == node)
     }
 
+    /// How far the memory of `to` is from the CPUs of `from`; where the firmware does not tell, 10 of the
+    /// same node and 20 of others, as the kernel has it.
+    pub fn distance(&self, from: u32, to: u32) -> u64 {
+        let told = self.nodes.get(&from);
+        let told = told.and_then(|node| node.distances.get(&to).copied());
+        told.unwrap_or(if from == to { 10 } else { 20 })
+    }
+
     /// Whether threads can be on one node and their memory on another.
     pub fn has_several_nodes(&self) -> bool {
         self.nodes.len() > 1

@@ -1,12 +1,11 @@
 //! Memory that was freed and that the allocator keeps for later.
 //!
 //! What one thread allocates at each tick others free, between what stays: glibc's heaps get holes, and it
-//! gives back by itself only what is at their ends. Beside thousands of agents that had grown to half of the
-//! daemon's memory in an hour.
+//! gives back by itself only what is at their ends. Beside 4,462 agents that had grown to 43 of the daemon's 110 MB in an
+//! hour.
 #![expect(unsafe_code, reason = "malloc_trim has no safe wrapper")]
 
-/// Gives it back to the kernel, which takes a few ms for some ten MiB. Other allocators than glibc's do so by
-/// themselves, or not at all.
+/// Gives it back to the kernel. Other allocators than glibc's do so by themselves, or not at all.
 pub fn give_back_free_memory() {
     #[cfg(target_env = "gnu")]
     {

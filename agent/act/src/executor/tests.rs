@@ -161,16 +161,29 @@ fn what_somebody_else_sets_is_noticed_once_and_is_theirs() {
     let site = Site::new();
     let mut executor = site.executor(host([ordinary(), ordinary()]));
     let (step, _) = executor.place(order(), 1).expect("it is placed");
-    assert_eq!(executor.look(2).expect("it can be read"), []);
+    assert_eq!(executor.look(2).yielded, []);
     let row = executor.host.threads.get_mut(&thread(1));
     row.expect("it is there").cpus = cpus("0");
-    let yielded = executor.look(3).expect("it can be read");
+    let yielded = executor.look(3).yielded;
     assert_eq!(yielded.len(), 1);
     assert_eq!(yielded[0].found, Value::Cpus(cpus("0")));
-    assert_eq!(executor.look(4).expect("it can be read"), []);
+    assert_eq!(executor.look(4).yielded, []);
     let restored = executor.undo(step, Cause::Exit, 5).expect("it is undone");
     assert_eq!((restored.restored, restored.foreign), (1, 1));
     assert_eq!(executor.host.threads[&thread(1)].cpus, cpus("0"));
+}
+
+#[test]
+fn a_knob_that_can_t_be_read_does_not_hide_what_was_done_to_others() {
+    let site = Site::new();
+    let mut executor = site.executor(host([ordinary(), ordinary()]));
+    executor.place(order(), 1).expect("it is placed");
+    let row = executor.host.threads.get_mut(&thread(1));
+    row.expect("it is there").cpus = cpus("0");
+    executor.host.fails = Some((executor.host.calls + 1, false));
+    let looked = executor.look(2);
+    assert!(looked.failed.is_some());
+    assert_eq!(looked.yielded.len(), 1);
 }
 
 fn rows() -> impl Strategy<Value = Vec<FakeThread>> {
@@ -283,7 +296,7 @@ proptest! {
             set.insert(thread, only);
         }
         if looks {
-            executor.look(2).expect("it can be read");
+            prop_assert!(executor.look(2).failed.is_none());
         }
         executor.undo(step, Cause::Exit, 3).expect("it is undone");
         for (thread, only) in set {

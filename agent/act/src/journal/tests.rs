@@ -95,6 +95,38 @@ fn two_can_t_write_at_a_time() {
     assert!(Journal::read(&path).is_ok());
 }
 
+/// As after a disk that was full in the middle of a line, and did not let it be cut off.
+#[test]
+fn a_writer_whose_last_line_was_half_written_goes_on_behind_the_last_whole_one() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("journal");
+    let mut journal = Journal::open(&path, "boot", 0).expect("it can be made");
+    journal
+        .file
+        .write_all(b"12345678 {\"rec")
+        .expect("there is room");
+    journal
+        .append(begun(1, vec![change(1)]))
+        .expect("there is room");
+    drop(journal);
+    let past = Journal::read(&path).expect("it can be read");
+    assert_eq!((past.damaged, past.in_force().count()), (0, 1));
+}
+
+#[test]
+fn a_journal_that_was_just_shortened_is_held_still() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("journal");
+    let mut journal = Journal::open(&path, "boot", 0).expect("it can be made");
+    journal.compact().expect("there is room");
+    let second = Journal::open(&path, "boot", 0).expect_err("it is held");
+    assert!(matches!(second, JournalError::Held { .. }), "{second}");
+    journal.append(begun(1, vec![])).expect("there is room");
+    drop(journal);
+    let past = Journal::read(&path).expect("it can be read");
+    assert_eq!(past.steps.len(), 1);
+}
+
 #[test]
 fn a_line_that_was_not_written_to_its_end_is_cut_off() {
     let folder = tempfile::tempdir().expect("a folder can be made");

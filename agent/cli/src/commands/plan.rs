@@ -38,21 +38,24 @@ pub(crate) fn run(args: &PlanArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         on_alarm: false,
     };
     let need = Need::Placement;
-    let source = Source::open(&args.source, &[], need, schedule, global, options)?;
+    let source = Source::open(&args.source, &args.leave, need, schedule, global, options)?;
     schedule.duration = source.duration(args.duration, WATCHED);
     let at_the_end = Schedule {
         interval: None,
         ..schedule
     };
-    announce("who runs where", &source, at_the_end, stdout);
     let facts = source.facts();
     let (mut lately, mut losses) = (Lately::default(), LossSignal::default());
     let look = |_: &Reading, _: &Scene| Ok(true);
-    source.run(schedule, look, |window: &Window, _| {
-        lately.follow(window);
-        losses.add(&window.losses);
-        Ok(true)
-    })?;
+    // Nobody has to wait to hear that there is nothing to plan.
+    if facts.topology.has_several_nodes() || args.source.record.is_some() {
+        announce("who runs where", &source, at_the_end, stdout);
+        source.run(schedule, look, |window: &Window, _| {
+            lately.follow(window);
+            losses.add(&window.losses);
+            Ok(true)
+        })?;
+    }
     let policy = Policy {
         opted_out: args.leave.clone(),
     };

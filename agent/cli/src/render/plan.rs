@@ -63,9 +63,12 @@ fn title(report: &PlanReport) -> String {
         1 => "1 step".to_owned(),
         many => format!("{} steps", count(many as u64)),
     };
+    let host = printable(&report.host);
+    if plan.left_alone.is_some() {
+        return format!("{host}: {many}");
+    }
     format!(
-        "{}: {many}, by what happened in {}",
-        printable(&report.host),
+        "{host}: {many}, by what happened in {}",
         duration(plan.seen_ns)
     )
 }
@@ -220,4 +223,60 @@ pub(crate) fn plan_json(report: &PlanReport) -> String {
         plan: &report.plan,
         losses: report.losses.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_decide::signal::LossSignal;
+
+    use super::*;
+
+    fn text(plan: Plan) -> String {
+        let report = PlanReport {
+            host: "bern".to_owned(),
+            plan,
+            has_wakes: true,
+            losses: LossSignal::default(),
+        };
+        plan_text(&report, 200, 5, false)
+    }
+
+    #[test]
+    fn a_host_with_one_node_is_told_why_there_is_nothing_to_plan() {
+        let text = text(Plan {
+            left_alone: Some(LeftAlone::OneNode),
+            ..Plan::default()
+        });
+        let sentence = "This host has one NUMA node";
+        assert!(
+            text.starts_with(&format!("bern: nothing to change\n\n{sentence}")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn where_no_move_is_worth_its_price_it_is_said_what_is_lost_and_who_stays() {
+        let text = text(Plan {
+            seen_ns: 10_000_000_000,
+            staying: Staying {
+                well_placed: 7,
+                idle: 2,
+                ..Staying::default()
+            },
+            now: Loss {
+                wakes_ns: 1_500_000,
+                ..Loss::default()
+            },
+            ..Plan::default()
+        });
+        for part in [
+            "bern: nothing to change, by what happened in 10.0 s",
+            "1.50 ms to wake-ups across nodes",
+            "No move is worth its price.",
+            "7 well placed, 2 idle",
+            "Nothing was changed",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use std::{
 use hostler_common::slot::SlotLease;
 
 use super::{
-    Action, Plan, Step,
+    Plan, Step,
     verdict::{Change, Performance, Verdict, verdict},
 };
 use crate::window::Window;
@@ -49,7 +49,7 @@ impl Default for Pace {
             // Two windows and the time to settle: what a canary takes.
             interval_ns: 30 * SECOND_NS,
             steps: 64,
-            // Koordinator and Katalyst wait for as long before they evict once more.
+            // Katalyst waits for as long before it evicts once more.
             rest_ns: 300 * SECOND_NS,
         }
     }
@@ -186,7 +186,7 @@ impl Conduct {
             self.rest(&Arc::clone(&agent.name), now_ns, true);
             self.proven.retain(|(_, group)| *group != agent.group);
         } else {
-            let nodes = nodes_of(&trial.step).iter();
+            let nodes = trial.step.nodes().iter();
             let proven = nodes.map(|&node| (node, Arc::clone(&agent.group)));
             self.proven.extend(proven);
         }
@@ -240,7 +240,7 @@ impl Conduct {
         {
             return false;
         }
-        nodes_of(step).iter().all(|&node| {
+        step.nodes().iter().all(|&node| {
             let is_its_turn = self
                 .turns
                 .get(&node)
@@ -254,7 +254,7 @@ impl Conduct {
     fn has_canary(&self, node: u32) -> bool {
         self.trials.values().any(|trial| {
             let group = Arc::clone(&trial.step.agent.group);
-            nodes_of(&trial.step).contains(&node) && !self.proven.contains(&(node, group))
+            trial.step.nodes().contains(&node) && !self.proven.contains(&(node, group))
         })
     }
 
@@ -280,7 +280,7 @@ impl Conduct {
             peer: peer.map(|peer| (peer, before(peer))),
         };
         self.trials.insert(agent.id, trial);
-        for &node in nodes_of(step) {
+        for &node in step.nodes() {
             self.turns.insert(node, Arc::clone(&agent.group));
         }
         self.begun_in_interval += 1;
@@ -316,9 +316,4 @@ impl Trial {
         let is_final = verdict != Verdict::Unclear || self.windows >= check.windows * MOST_WINDOWS;
         is_final.then_some(verdict)
     }
-}
-
-fn nodes_of(step: &Step) -> &[u32] {
-    let Action::Place { nodes, .. } = &step.action;
-    nodes
 }

@@ -65,8 +65,7 @@ const BUSY: f64 = 0.5;
 /// the imbalance between nodes below which `scx_rusty` leaves tasks where they are.
 const BAND: f64 = 0.085;
 
-/// What moving a page of 4 KiB costs, in seconds: to unmap, copy and map it. An estimate; the kernel does
-/// about 1 GiB a second.
+/// What moving a page of 4 KiB costs, in seconds: to unmap, copy and map it. An estimate: 1 GiB a second.
 const PAGE_S: f64 = 4e-6;
 
 /// What a thread costs that goes elsewhere, in seconds: a call, a migration, and a cold cache.
@@ -112,13 +111,24 @@ impl Loss {
 
 /// Finds a better place for each agent that has one.
 pub(super) fn plan(lately: &Lately, topology: &Topology, policy: &Policy) -> Plan {
-    let (problem, cast, staying) = problem::of(lately, topology, policy);
+    let (problem, cast, mut staying) = problem::of(lately, topology, policy);
     let mut seats = seats::Seats::as_is(&problem);
     let now = seats.loss();
     let clusters = clusters::of(&problem);
     search::improve(&mut seats, &clusters);
     let caches = caches::choose(&seats, &clusters);
-    steps::plan(&seats, &caches, &cast, topology, staying, now, lately)
+    let steps = steps::write(&seats, &caches, &cast, topology);
+    let movable = problem.members.iter().filter(|member| member.may_move);
+    staying.well_placed = (movable.count() - steps.len()) as u64;
+    Plan {
+        at_ns: lately.at_ns(),
+        seen_ns: lately.seen_ns(),
+        steps,
+        left_alone: None,
+        staying,
+        now,
+        then: seats.loss(),
+    }
 }
 
 /// CPUs in ns of CPU time a second, and seconds in ns.

@@ -59,6 +59,14 @@ pub enum Undo {
     },
 }
 
+impl Step {
+    /// The nodes on which the agent is to run, in order.
+    pub fn nodes(&self) -> &[u32] {
+        let Action::Place { nodes, .. } = &self.action;
+        nodes
+    }
+}
+
 impl Undo {
     pub(super) fn release(memory: Option<&[u64; MAX_NODES]>) -> Self {
         let used = |bytes: &[u64; MAX_NODES]| {

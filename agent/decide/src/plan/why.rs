@@ -1,8 +1,8 @@
 //! What led to a step: the numbers, and the sentence that is made of them.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// What was seen of an agent that is to be moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,23 +39,13 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Companion {
     /// Its name; `None` if they are the agent's own threads.
-    pub name: Option<Name>,
+    pub name: Option<String>,
     /// How often a second, in both directions.
     pub per_s: u64,
     /// How many of these cross nodes as both run now, in percent.
     pub crossing_percent: u32,
     /// And after the plan.
     pub crossing_percent_then: u32,
-}
-
-/// An agent's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(pub Arc<str>);
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
 }
 
 /// A node that has more to do than its part of the host's work.
@@ -111,7 +101,7 @@ impl Memory {
 impl fmt::Display for Companion {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = match &self.name {
-            Some(Name(name)) => format!("{name} and it wake each other"),
+            Some(name) => format!("{name} and it wake each other"),
             None => "its threads wake each other".to_owned(),
         };
         let often = match self.per_s {
@@ -162,7 +152,7 @@ mod tests {
                 distance: 21,
             }),
             companion: Some(Companion {
-                name: Some(Name("agents/tool".into())),
+                name: Some("agents/tool".to_owned()),
                 per_s: 1_240,
                 crossing_percent: 80,
                 crossing_percent_then: 0,

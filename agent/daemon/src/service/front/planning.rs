@@ -9,7 +9,7 @@ use std::{
 
 use hostler_common::slot::SlotLease;
 use hostler_decide::{
-    plan::{Action, Lately, LeftAlone, Plan, Step, plan},
+    plan::{Lately, LeftAlone, Plan, plan},
     topology::Topology,
     window::Window,
 };
@@ -115,7 +115,7 @@ impl Planning {
             return;
         }
         let steps = plan.steps.iter();
-        let said = steps.map(|step| (step.agent.id, nodes_of(step).to_vec()));
+        let said = steps.map(|step| (step.agent.id, step.nodes().to_vec()));
         let said: BTreeSet<_> = said.collect();
         if said != self.said {
             say(&plan);
@@ -135,17 +135,12 @@ fn say(plan: &Plan) {
     for step in plan.steps.iter().take(NAMED) {
         tracing::info!(
             agent = &*step.agent.name,
-            to = ?nodes_of(step),
+            to = ?step.nodes(),
             gains_us_a_second = step.gain_ns / 1_000,
             because = %step.why,
             "a step"
         );
     }
-}
-
-fn nodes_of(step: &Step) -> &[u32] {
-    let Action::Place { nodes, .. } = &step.action;
-    nodes
 }
 
 fn why_not(reason: &LeftAlone) -> &'static str {

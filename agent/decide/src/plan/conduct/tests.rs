@@ -3,7 +3,7 @@ use hostler_common::ledger::state;
 use super::*;
 use crate::{
     identity::Kind,
-    plan::{Check, Peer, Undo, Why},
+    plan::{Action, Check, Peer, Undo, Why},
     signal::{Agent, AgentSource},
     window::RunQueueWindow,
 };

@@ -1,8 +1,8 @@
 //! The host in numbers: agents that ran, as rows, with what they need and whom they wake.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use hostler_common::placement::MAX_NODES;
+use hostler_common::{placement::MAX_NODES, slot::SLOTS};
 
 use super::{PAGE_BYTES, PAGE_S, REMOTE_STALL, STEP_S, THREAD_S, WORTH_S};
 use crate::{
@@ -29,7 +29,7 @@ pub(super) struct Problem {
     /// Who ran.
     pub(super) members: Vec<Member>,
     /// Where threads of an agent that is too large for one node may run.
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<Shares>,
     /// Of each member, where its neighbours begin; one more at the end.
     pub(super) first_neighbour: Vec<usize>,
     /// Who is woken by or wakes a member, and how often a second.
@@ -55,15 +55,6 @@ pub(super) struct Member {
     pub(super) own_wakes: f64,
     /// Whether it may be moved.
     pub(super) may_move: bool,
-}
-
-/// Several nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Span {
-    /// How much of an agent runs on each.
-    pub(super) run: Shares,
-    /// Their CPUs together.
-    pub(super) cpus: f64,
 }
 
 /// The agents that the members of a problem are.
@@ -160,11 +151,12 @@ impl Problem {
     }
 
     fn join(&mut self, cast: &Cast, lately: &Lately) {
-        let slot = |recent: &&Recent| recent.agent.id.slot as usize;
-        let most = cast.iter().map(slot).max().map_or(0, |slot| slot + 1);
-        let mut members = vec![None; most];
+        // Recordings may tell of slots that no kernel has: of those nobody's wake-ups are known.
+        let mut members = vec![None; SLOTS as usize];
         for (member, recent) in cast.iter().enumerate() {
-            members[slot(recent)] = Some(member);
+            if let Some(place) = members.get_mut(recent.agent.id.slot as usize) {
+                *place = Some(member);
+            }
         }
         let member_of = |slot: u32| members.get(slot as usize).copied().flatten();
         let edges = lately.wakes().edges().filter_map(|(key, edge)| {
@@ -211,56 +203,43 @@ impl Problem {
     }
 }
 
-/// What distances cost. Where the firmware tells none, other nodes are at 20 as in most machines.
+/// What distances cost.
 fn stalls(topology: &Topology) -> [Shares; MAX_NODES] {
     let mut stalls = [[0.0; MAX_NODES]; MAX_NODES];
-    for (&from, node) in &topology.nodes {
+    for &from in topology.nodes.keys() {
         for &to in topology.nodes.keys() {
-            let usual = if from == to { 10 } else { 20 };
-            let distance = node.distances.get(&to).copied().unwrap_or(usual);
-            let further = distance.saturating_sub(10) as f64 / 10.0;
+            let further = topology.distance(from, to).saturating_sub(10) as f64 / 10.0;
             stalls[from as usize][to as usize] = REMOTE_STALL * further;
         }
     }
     stalls
 }
 
-/// Each node with its nearest ones: two, three and so on up to all of them.
-fn spans(topology: &Topology, nodes: &[usize], cpus: &Shares) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
+/// How much of an agent would run on each node of several: each node with its nearest ones, two, three and
+/// so on up to all of them.
+fn spans(topology: &Topology, nodes: &[usize], cpus: &Shares) -> Vec<Shares> {
+    let mut spans: Vec<Shares> = Vec::new();
     for &first in nodes {
-        let number = u32::try_from(first).unwrap_or(u32::MAX);
-        let distances = &topology.nodes.get(&number).map(|node| &node.distances);
-        let distance = |node: usize| {
-            let to = u32::try_from(node).unwrap_or(u32::MAX);
-            let known = distances.and_then(|distances| distances.get(&to).copied());
-            if node == first {
-                0
-            } else {
-                known.unwrap_or(20)
-            }
-        };
         let mut nearest = nodes.to_vec();
-        nearest.sort_by_key(|&node| (distance(node), node));
+        nearest.sort_by_key(|&node| {
+            let distance = topology.distance(number(first), number(node));
+            (node != first, distance, node)
+        });
         for many in 2..=nearest.len() {
             let together: f64 = nearest[..many].iter().map(|&node| cpus[node]).sum();
             let mut run = [0.0; MAX_NODES];
             for &node in &nearest[..many] {
                 run[node] = cpus[node] / together;
             }
-            let span = Span {
-                run,
-                cpus: together,
-            };
-            if !spans.contains(&span) {
-                spans.push(span);
+            if !spans.contains(&run) {
+                spans.push(run);
             }
         }
     }
     spans
 }
 
-/// The name of a member.
-pub(super) fn name_of(cast: &Cast, member: usize) -> Arc<str> {
-    Arc::clone(&cast[member].agent.name)
+/// A node's number.
+pub(super) fn number(node: usize) -> u32 {
+    u32::try_from(node).expect("there are at most 16 nodes")
 }

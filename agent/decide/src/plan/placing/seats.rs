@@ -83,7 +83,7 @@ impl<'a> Seats<'a> {
     pub(super) fn run(&self, member: usize, seat: Seat) -> Shares {
         match seat {
             Seat::AsIs => self.problem.members[member].run,
-            Seat::Across(span) => self.problem.spans[span].run,
+            Seat::Across(span) => self.problem.spans[span],
             Seat::On(node) => {
                 let mut run = [0.0; MAX_NODES];
                 run[node] = 1.0;
@@ -93,11 +93,11 @@ impl<'a> Seats<'a> {
     }
 
     /// How likely somebody who runs so is on one node with a member.
-    fn together(&self, run: &Shares, member: usize) -> f64 {
+    pub(super) fn together(&self, run: &Shares, member: usize) -> f64 {
         let others = match self.taken[member] {
             Seat::On(node) => return run[node],
             Seat::AsIs => &self.problem.members[member].run,
-            Seat::Across(span) => &self.problem.spans[span].run,
+            Seat::Across(span) => &self.problem.spans[span],
         };
         let nodes = self.problem.nodes.iter();
         nodes.map(|&node| run[node] * others[node]).sum()

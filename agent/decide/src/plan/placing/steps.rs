@@ -5,19 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use hostler_common::placement::MAX_NODES;
 
 use super::{
-    Loss,
     caches::Choices,
     ns,
-    problem::{Cast, name_of},
+    problem::{Cast, number},
     search::home,
     seats::{Prospect, Seat, Seats},
     whole,
 };
 use crate::{
-    plan::{
-        Action, Check, Companion, Crowding, Lately, Peer, Plan, Staying, Step, Undo, Why,
-        why::{Memory, Name},
-    },
+    plan::{Action, Check, Companion, Crowding, Memory, Peer, Step, Undo, Why},
     topology::Topology,
 };
 
@@ -36,16 +32,13 @@ const LEAST_WAKES_PER_S: f64 = 1.0;
 /// What a node loses by its load is no reason for anything below this, in CPUs.
 const LEAST_CROWDING: f64 = 1e-3;
 
-/// The plan in which members take their seats.
-pub(super) fn plan(
+/// The steps by which members take their seats, that which gains most first.
+pub(super) fn write(
     seats: &Seats,
     caches: &Choices,
     cast: &Cast,
     topology: &Topology,
-    staying: Staying,
-    now: Loss,
-    lately: &Lately,
-) -> Plan {
+) -> Vec<Step> {
     let writer = Writer {
         seats,
         before: Seats::as_is(seats.problem),
@@ -67,18 +60,7 @@ pub(super) fn plan(
         let most_first = right.gain_ns.cmp(&left.gain_ns);
         most_first.then(left.agent.id.cmp(&right.agent.id))
     });
-    Plan {
-        at_ns: lately.at_ns(),
-        seen_ns: lately.seen_ns(),
-        steps,
-        left_alone: None,
-        staying: Staying {
-            well_placed: stayers.len() as u64,
-            ..staying
-        },
-        now,
-        then: seats.loss(),
-    }
+    steps
 }
 
 fn cpus_by_node(topology: &Topology) -> Vec<Vec<(u32, Option<u32>)>> {
@@ -137,7 +119,7 @@ impl Writer<'_> {
             ),
             Seat::AsIs => (vec![home(seats, member)], 0.0),
             Seat::Across(span) => {
-                let run = seats.problem.spans[span].run;
+                let run = seats.problem.spans[span];
                 let nodes = (0..run.len()).filter(|&node| run[node] > 0.0);
                 (nodes.collect(), 0.0)
             }
@@ -179,13 +161,11 @@ impl Writer<'_> {
                 most
             }
         });
-        let distances = self.topology.nodes.get(&number(main));
-        let distance = distances.and_then(|main| main.distances.get(&number(node)).copied());
         Some(Memory {
             bytes: whole(row.memory_bytes),
             node: number(node),
             percent: percent(row.memory[node]),
-            distance: distance.unwrap_or(if node == main { 10 } else { 20 }),
+            distance: self.topology.distance(number(main), number(node)),
         })
     }
 
@@ -197,15 +177,13 @@ impl Writer<'_> {
         let others = others.map(|&(other, per_s)| (Some(other), per_s));
         let (other, per_s) = others.fold(own, |most, now| if now.1 > most.1 { now } else { most });
         let crossing = |seats: &Seats| {
-            let run = |member: usize| seats.run(member, seats.seat(member));
-            let (one, other) = (run(member), run(other.unwrap_or(member)));
-            let together: f64 = one.iter().zip(&other).map(|(a, b)| a * b).sum();
-            percent(1.0 - together)
+            let run = seats.run(member, seats.seat(member));
+            percent(1.0 - seats.together(&run, other.unwrap_or(member)))
         };
         let (now, then) = (crossing(&self.before), crossing(self.seats));
         let goes_along = other.is_some_and(|other| self.seats.seat(other) != Seat::AsIs);
         (per_s >= LEAST_WAKES_PER_S && (now > then || goes_along)).then(|| Companion {
-            name: other.map(|other| Name(name_of(self.cast, other))),
+            name: other.map(|other| self.cast[other].agent.name.to_string()),
             per_s: whole(per_s),
             crossing_percent: now,
             crossing_percent_then: then,
@@ -276,9 +254,4 @@ fn nearest(rows: &[(f64, usize)], demand: f64) -> Option<usize> {
 
 fn percent(part: f64) -> u32 {
     u32::try_from(whole(part * 100.0)).unwrap_or(u32::MAX)
-}
-
-/// A node's number.
-fn number(node: usize) -> u32 {
-    u32::try_from(node).unwrap_or(u32::MAX)
 }

@@ -148,7 +148,7 @@ fn an_agent_too_large_for_a_node_spans_near_ones() {
     let Seat::Across(span) = seats.seat(0) else {
         panic!("{:?}", seats.seat(0));
     };
-    let run = problem.spans[span].run;
+    let run = problem.spans[span];
     assert!(run[2] > 0.0 && run[3] > 0.0, "{run:?}");
 }
 
@@ -269,7 +269,7 @@ proptest! {
 }
 
 /// Of small hosts, how much of what could be gained is gained. Measured, so that a change to the search
-/// that makes it worse is seen: of 290 hosts 0.9906 on average, 0.9663 of all but a twentieth.
+/// that makes it worse is seen.
 #[test]
 fn most_of_what_could_be_gained_on_a_small_host_is_gained() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
@@ -290,6 +290,6 @@ fn most_of_what_could_be_gained_on_a_small_host_is_gained() {
     parts.sort_by(f64::total_cmp);
     let mean = parts.iter().sum::<f64>() / parts.len() as f64;
     let twentieth = parts[parts.len() / 20];
-    assert!(mean > 0.98, "{mean}");
-    assert!(twentieth > 0.9, "{twentieth}");
+    assert!(mean > 0.99, "{mean}");
+    assert!(twentieth > 0.96, "{twentieth}");
 }

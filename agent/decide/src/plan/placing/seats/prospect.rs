@@ -113,7 +113,7 @@ fn attraction(seats: &Seats, member: usize) -> Shares {
                 continue;
             }
             Seat::AsIs => &seats.problem.members[other].run,
-            Seat::Across(span) => &seats.problem.spans[span].run,
+            Seat::Across(span) => &seats.problem.spans[span],
         };
         for &node in &seats.problem.nodes {
             attraction[node] += per_s * run[node];
