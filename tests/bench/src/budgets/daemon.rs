@@ -39,9 +39,6 @@ const SOCKET: &str = "control.sock";
 /// Seconds that watchers watch at the most: what they cost does not wander for hours.
 const MOST_WATCHED: u32 = 60;
 
-/// Of the memory's samples, a part of so many at each end is compared.
-const PARTS: usize = 4;
-
 const AFTER_HELP: &str = "\
 It needs root, and takes, beyond --seconds, a minute and, with all agents, 3 GiB of memory. Ctrl-C ends \
 what was started; nothing of it is left.";
@@ -100,8 +97,10 @@ struct Report {
     late_ticks: f64,
     /// Anonymous memory, in MiB.
     anonymous_mib: Spread,
-    /// What came to its median from the first part of the samples to the last, in MiB.
+    /// What came to its median from the first quarter of the samples to the last, in MiB.
     growth_mib: f64,
+    /// Its median in each twelfth of the samples, in MiB: whether it still grows.
+    anonymous_mib_by_twelfth: Vec<f64>,
 }
 
 /// What watchers cost.
@@ -171,9 +170,11 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
     hostler.stop()?;
     let came = |series: &str| -> Result<f64> { Ok(value(&last, series)? - value(&first, series)?) };
     let scrapes = came("hostler_scrapes_total{format=\"classic\"}")?;
-    let part = memory.len() / PARTS;
     let median = |values: &[f64]| Spread::of(values.iter().copied()).map_or(0.0, |it| it.median);
-    let growth_mib = median(&memory[memory.len() - part..]) - median(&memory[..part]);
+    let quarter = memory.len() / 4;
+    let growth_mib = median(&memory[memory.len() - quarter..]) - median(&memory[..quarter]);
+    let twelfths = memory.chunks(memory.len().div_ceil(12).max(1));
+    let anonymous_mib_by_twelfth = twelfths.map(median).collect();
     Ok(Report {
         kernel: hostler_observe::kernel_release(),
         agents: args.agents,
@@ -196,6 +197,7 @@ fn measure(args: &DaemonArgs, interrupt: &Interrupt) -> Result<Report> {
         late_ticks: came("hostler_ticks_late_total")?,
         anonymous_mib: Spread::of(memory).context("no sample")?,
         growth_mib,
+        anonymous_mib_by_twelfth,
     })
 }
 
@@ -317,6 +319,9 @@ impl Report {
             .map(|(name, percent)| format!("{name} {percent:.2}"))
             .collect();
         let threads = threads.join(", ");
+        let twelfths = self.anonymous_mib_by_twelfth.iter();
+        let twelfths: Vec<String> = twelfths.map(|mib| format!("{mib:.1}")).collect();
+        let twelfths = twelfths.join(" ");
         let watched = self.watched.as_ref().map_or_else(String::new, |watched| {
             format!(
                 "watched by {}: {:.2} % of a core, {:.2} alone; {:.0} ticks late\n",
@@ -325,7 +330,8 @@ impl Report {
         });
         format!(
             "Linux {}, {} agents, {} seconds\n\n{}\n{:.0} series; answered within {} ms; {:.0} ticks, \
-             {:.0} of them half a tick late or more\n% of a core by thread: {threads}\nhistory: {:.0} KiB \
+             {:.0} of them half a tick late or more\n% of a core by thread: {threads}\nanonymous \
+             memory by twelfths of the time, MiB: {twelfths}\nhistory: {:.0} KiB \
              a second, a file of {:.1} MiB\n{watched}",
             self.kernel,
             self.agents,
