@@ -6,9 +6,20 @@
 //! between.
 #![expect(unsafe_code, reason = "move_pages has no safe wrapper")]
 
-use std::{collections::VecDeque, fs::File, io, os::unix::fs::FileExt as _, path::PathBuf};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, IoSliceMut},
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+};
 
-use nix::{errno::Errno, libc};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::uio::{RemoteIoVec, process_vm_readv},
+    unistd::Pid,
+};
 use procfs::process::{MMPermissions, MMapPath, Process};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +44,11 @@ const MOVE_OWN: libc::c_int = 1 << 1;
 /// The smallest page of every machine that Hostler runs on; on those with larger ones an address is moved
 /// more than once, to the same end.
 const PAGE_BYTES: u64 = 4096;
+
+/// Of pages that are there, the states of those that were not found.
+const NOT_FOUND: i32 = -libc::ENOENT;
+/// The same of huge pages, and that of the page of zeroes, which is nobody's and can't be moved.
+const NOT_FOUND_HUGE: i32 = -libc::EFAULT;
 
 /// What has become of processes' private anonymous pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,12 +176,13 @@ impl Walk {
         if !is_there(self.process)? {
             return Ok(false);
         }
-        let Some(nodes) = self.nodes_of(&own)? else {
+        let Some(nodes) = self.nodes_of_all(&own)? else {
             return Ok(false);
         };
         let target = node.cast_signed();
         let is_elsewhere = |at: &i32| *at >= 0 && *at != target;
         receipt.there += nodes.iter().filter(|&&at| at == target).count() as u64;
+        receipt.stayed += nodes.iter().filter(|&&at| at == NOT_FOUND).count() as u64;
         let elsewhere = own.iter().zip(&nodes).filter(|(_, at)| is_elsewhere(at));
         let elsewhere: Vec<u64> = elsewhere.map(|(&address, _)| address).collect();
         if elsewhere.is_empty() {
@@ -204,6 +221,34 @@ impl Walk {
             entry & PRESENT != 0 && entry & FILE_OR_SHARED == 0
         });
         Ok(own.map(|(page, _)| page * PAGE_BYTES).collect())
+    }
+
+    /// On which node each page lies, also those that the kernel has hidden from their process to see who
+    /// touches them (autoNUMA): before Linux 6.6 they are found and moved only after they were touched. So a
+    /// byte of each is read.
+    fn nodes_of_all(&self, addresses: &[u64]) -> Result<Option<Vec<i32>>, HostError> {
+        let Some(nodes) = self.nodes_of(addresses)? else {
+            return Ok(None);
+        };
+        let hidden = addresses
+            .iter()
+            .zip(&nodes)
+            .filter(|&(_, &at)| matches!(at, NOT_FOUND | NOT_FOUND_HUGE));
+        let hidden: Vec<RemoteIoVec> = hidden
+            .filter_map(|(&address, _)| {
+                let base = usize::try_from(address).ok()?;
+                Some(RemoteIoVec { base, len: 1 })
+            })
+            .collect();
+        if hidden.is_empty() {
+            return Ok(Some(nodes));
+        }
+        let mut bytes = [0_u8; BATCH];
+        let into = &mut [IoSliceMut::new(&mut bytes[..hidden.len()])];
+        let process = Pid::from_raw(self.process.pid.cast_signed());
+        // Those that can't be read stay where they are, and are counted.
+        let _touched = process_vm_readv(process, into, &hidden);
+        self.nodes_of(addresses)
     }
 
     /// On which node each page lies, or less than 0; `None` if the process is gone.
