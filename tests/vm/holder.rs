@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 4096;
 const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
-/// Runs the process: goes to a CPU, starts threads that wait, or ends one of them, computes for some ms, or
+/// Runs the process: goes to a CPU, or may run on any again, starts threads that wait, or ends one of them, computes for some ms, or
 /// touches all of its memory, which it takes when it does so for the first time, as it is told. Each line is
 /// answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
@@ -35,6 +35,8 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     for line in std::io::stdin().lines().map_while(Result::ok) {
         if let Some(cpu) = line.strip_prefix("run-on ") {
             run_on(cpu.parse().expect("a number"));
+        } else if line == "run-anywhere" {
+            set_cpus(0, 0..CpuSet::count());
         } else if let Some(many) = line.strip_prefix("threads ") {
             let many: usize = many.parse().expect("a number");
             threads.extend((0..many).map(|_| waiting()));
@@ -74,9 +76,15 @@ pub(crate) fn run_on(cpu: usize) {
 
 /// Puts a thread on a CPU; 0 is this one.
 pub(crate) fn set_affinity(thread: u32, cpu: usize) {
+    set_cpus(thread, [cpu]);
+}
+
+fn set_cpus(thread: u32, cpus: impl IntoIterator<Item = usize>) {
     let mut set = CpuSet::new();
-    set.set(cpu).expect("it is small");
-    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set).expect("the CPU is there");
+    for cpu in cpus {
+        set.set(cpu).expect("it is small");
+    }
+    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set).expect("a CPU of these is there");
 }
 
 /// The CPUs on which a thread may run.

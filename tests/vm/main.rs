@@ -4,6 +4,7 @@
 //! them are skipped, with the reason printed and counted.
 
 mod acting;
+mod changing;
 mod controllers;
 mod doctor;
 mod guest;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for (name, run) in [
         acting::TESTS,
+        changing::TESTS,
         controllers::TESTS,
         doctor::TESTS,
         hotplug::TESTS,

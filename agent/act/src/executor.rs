@@ -199,6 +199,13 @@ impl<H: Host> Executor<H> {
         })
     }
 
+    /// The processes of an agent, by their first threads.
+    pub fn processes(&mut self, members: &Members) -> Result<Vec<Thread>, HostError> {
+        let threads = self.host.threads(members)?.into_iter();
+        let first = threads.map(|found| found.thread);
+        Ok(first.filter(|thread| thread.pid == thread.tid).collect())
+    }
+
     fn in_force_for(&self, agent: &str) -> Option<(u64, &Stored)> {
         self.past()
             .in_force()

@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and what it means.
 
+mod changes;
 mod explain;
 mod export;
 mod global;
@@ -18,6 +19,8 @@ use clap::{
 };
 use std::{ffi::OsString, path::PathBuf};
 
+use changes::{JOURNAL_HELP, UNDO_HELP};
+pub(crate) use changes::{JournalArgs, UndoArgs};
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 use export::EXPORT_HELP;
@@ -49,6 +52,7 @@ Examples:
   hostler explain agents/coder       what held one agent up
   hostler topology                   nodes, caches, and what runs where
   hostler plan                       what had better run elsewhere, and why
+  hostler journal                    what was changed, and what came of it
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
   hostler run                        the daemon, with metrics for Prometheus
@@ -118,6 +122,12 @@ pub(crate) enum Command {
     /// Say which agents had better run on another NUMA node, and why; nothing is changed
     #[command(long_about = PLAN_HELP)]
     Plan(PlanArgs),
+    /// Show what Hostler has changed on this host, why, and what became of it
+    #[command(long_about = JOURNAL_HELP)]
+    Journal(JournalArgs),
+    /// Take back what Hostler has changed on this host, where no daemon does it
+    #[command(long_about = UNDO_HELP)]
+    Undo(UndoArgs),
     /// Record all signals of all agents
     #[command(long_about = RECORD_HELP)]
     Record(RecordArgs),
@@ -281,6 +291,8 @@ impl Command {
             | Self::Status(_)
             | Self::Trend(_)
             | Self::Report(_)
+            | Self::Journal(_)
+            | Self::Undo(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => None,
@@ -314,6 +326,8 @@ impl Command {
             | Self::Status(_)
             | Self::Trend(_)
             | Self::Report(_)
+            | Self::Journal(_)
+            | Self::Undo(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod export;
 mod faults;
+mod journal;
 mod ledger;
 mod live;
 mod pairs;
@@ -62,6 +63,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(Command::Trace(TraceCommand::Wakes(wakes))) => wakes::run(wakes, global, stdout),
         Some(Command::Topology(args)) => topology::run(args, global, stdout),
         Some(Command::Plan(args)) => plan::run(args, global, stdout),
+        Some(Command::Journal(args)) => journal::show(args, stdout),
+        Some(Command::Undo(args)) => journal::undo(args),
         Some(Command::Explain(args)) => explain::run(args, global, stdout),
         Some(Command::Record(args)) => record::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global, stdout),

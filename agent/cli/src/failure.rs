@@ -2,8 +2,9 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
+use hostler_act::JournalError;
 use hostler_daemon::{
-    ReplayError, ServiceError, WatchError,
+    ChangesError, ReplayError, ServiceError, WatchError,
     config::ConfigError,
     control::{ControlError, WatchedError},
     history::HistoryError,
@@ -45,6 +46,24 @@ pub(crate) enum Failure {
     NoHistory {
         /// Where it was looked for.
         folder: PathBuf,
+    },
+    /// There is no journal.
+    #[error("nothing was ever changed here: there is no journal at {}", .path.display())]
+    NoJournal {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What was changed can't be taken up.
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    /// Steps could not be taken back.
+    #[error("{failed} steps could not be taken back")]
+    NotUndone {
+        /// How many.
+        failed: usize,
     },
     /// No daemon runs.
     #[error("no daemon listens at {}", .socket.display())]
@@ -126,8 +145,22 @@ impl Failure {
                 let hint = "`hostler replay RECORDING` shows from when to when it was recorded.";
                 (Some(hint.to_owned()), 2)
             }
+            Self::NoJournal { .. } => {
+                let hint =
+                    "a daemon whose `plan.mode` is `act` keeps one; `--journal` says where it is.";
+                (Some(hint.to_owned()), 1)
+            }
+            Self::Changes(ChangesError::Journal(JournalError::Held { .. })) => {
+                let hint = "`kill -USR1 $(pidof hostler)` makes the daemon take all back.";
+                (Some(hint.to_owned()), 1)
+            }
             Self::History(error) => (error.hint().map(str::to_owned), 1),
-            Self::System { .. } | Self::File { .. } | Self::Collector { .. } => (None, 1),
+            Self::System { .. }
+            | Self::File { .. }
+            | Self::Collector { .. }
+            | Self::Journal(_)
+            | Self::Changes(_)
+            | Self::NotUndone { .. } => (None, 1),
         };
         if let Some(hint) = hint {
             eprintln!("  hint: {hint}");

@@ -90,6 +90,7 @@ mod tests {
                 "hostler-doctor.1",
                 "hostler-explain.1",
                 "hostler-export.1",
+                "hostler-journal.1",
                 "hostler-man.1",
                 "hostler-plan.1",
                 "hostler-record.1",
@@ -107,6 +108,7 @@ mod tests {
                 "hostler-trace-wakes.1",
                 "hostler-trace.1",
                 "hostler-trend.1",
+                "hostler-undo.1",
                 "hostler.1",
             ]
         );

@@ -40,7 +40,7 @@ pub use self::{
     control::ControlConfig,
     document::document,
     history::{HistoryConfig, history_folder},
-    plan::PlanConfig,
+    plan::{PlanConfig, journal_file},
     quantity::Quantity,
     raw::{
         LogFormat, Others, PlanMode, RawConfig, RawControl, RawHistory, RawLog, RawMetrics,
@@ -115,6 +115,8 @@ pub struct Config {
     pub history: Option<HistoryConfig>,
     /// Planning; `None` if nothing is to be planned.
     pub plan: Option<PlanConfig>,
+    /// Where it is written down what is changed on the host.
+    pub journal: PathBuf,
     /// What somebody wants to be told of.
     pub alerts: Vec<hostler_decide::alerts::Rule>,
     /// Who is told.
@@ -188,6 +190,7 @@ impl Config {
             control: ControlConfig::read(&raw.control)?,
             history: HistoryConfig::read(&raw.history)?,
             plan: PlanConfig::read(&raw)?,
+            journal: plan::read_journal(&raw.plan)?,
             alerts: alerts::rules(&raw.alert)?,
             notify: NotifyConfig::read(&raw.notify)?,
             raw,

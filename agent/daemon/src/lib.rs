@@ -3,8 +3,10 @@
 //! It is the only room that knows the others. [`run`] is the daemon, by its [`config`]; [`metrics`] and
 //! [`control`] are what it serves, and the [`history`] is what it keeps. [`watch()`] is the loop of a
 //! command: it reads the host at each tick and hands over a window whenever one is due; [`recording`] keeps
-//! what was read, and [`Replay`] does with it what [`watch()`] does with the host.
+//! what was read, and [`Replay`] does with it what [`watch()`] does with the host. [`open_changes`] is the way
+//! to what was changed on the host.
 
+mod changes;
 pub mod config;
 pub mod control;
 pub mod history;
@@ -20,6 +22,7 @@ mod simulated;
 mod wakeups;
 mod watch;
 
+pub use changes::{ChangesError, now_ms, open_changes};
 pub use replay::{Replay, ReplayError, Start};
 pub use reports::Schedule;
 pub use service::{ServiceError, Start as ServiceStart, run};

@@ -22,7 +22,7 @@ pub(crate) use self::text::shortened;
 pub use self::{
     families::{Family, FamilyKind, Labelled, Value},
     otlp::{OtlpSender, OtlpTimes, otlp},
-    own_cost::{HistoryCost, OwnCost, Paces, PlanCost, ProcessCost},
+    own_cost::{ActCost, HistoryCost, OwnCost, Paces, PlanCost, ProcessCost},
     ranking::Policy,
     reference::reference,
     text::Format,

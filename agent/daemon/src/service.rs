@@ -105,6 +105,7 @@ pub fn run(start: Start<impl Fn(&RawLog)>) -> Result<(), ServiceError> {
     // First what can fail at once: a port that is taken must not cost the loading of programs.
     let (asked, questions) = channel(questions::ROOM);
     let front = Front::start(&start.config, asked)?;
+    privileges.give_up_acting();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -158,6 +159,12 @@ impl<L: Fn(&RawLog)> Service<L> {
                     let differences;
                     (measuring, differences) = self.reload(measuring, &mut events)?;
                     let _is_gone = answer.send(differences);
+                }
+                Event::Restore => {
+                    tracing::warn!(
+                        "taking back all that was changed; the next reload lets changes begin again"
+                    );
+                    self.front.restore();
                 }
                 Event::Stop => {
                     tracing::info!("stopping");

@@ -32,6 +32,15 @@ const LOADING: [Capability; 4] = [
     Capability::CAP_NET_BIND_SERVICE,
 ];
 
+/// What changing a host needs, which the one thread does that acts.
+const ACTING: [Capability; 3] = [
+    // Threads of other users are given CPUs, and their memory another node.
+    Capability::CAP_SYS_NICE,
+    Capability::CAP_SYS_PTRACE,
+    // Which pages are there is in a file of whoever runs the process.
+    Capability::CAP_DAC_READ_SEARCH,
+];
+
 /// What this thread holds.
 #[derive(Debug)]
 pub struct Capabilities {
@@ -41,7 +50,8 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Gives up for good what is never needed, in this thread and all that it starts, and holds what loading
-    /// needs, as far as it was there.
+    /// needs, as far as it was there. What acting needs can still be taken up by a thread that this one starts
+    /// before [`Capabilities::give_up_acting`].
     pub fn begin() -> Result<Self, CapsError> {
         let permitted = caps::read(None, CapSet::Permitted)?;
         let there = |wanted: &Capability| permitted.contains(wanted);
@@ -59,8 +69,15 @@ impl Capabilities {
         caps::clear(None, CapSet::Ambient)?;
         caps::clear(None, CapSet::Inheritable)?;
         caps::set(None, CapSet::Effective, &loading)?;
-        caps::set(None, CapSet::Permitted, &loading)?;
+        let acting = ACTING.into_iter().filter(there);
+        let held = acting.chain(loading.iter().copied()).collect();
+        caps::set(None, CapSet::Permitted, &held)?;
         Ok(Self { loading, measuring })
+    }
+
+    /// From here on no thread that this one starts can act.
+    pub fn give_up_acting(&self) -> Result<(), CapsError> {
+        caps::set(None, CapSet::Permitted, &self.loading)
     }
 
     /// Programs are about to be loaded, or something is about to be listened at.
@@ -79,6 +96,17 @@ impl Capabilities {
         names.sort();
         names
     }
+}
+
+/// Keeps what acting needs, as far as it is there, and gives up all else.
+pub fn keep_for_acting() -> Result<(), CapsError> {
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    let kept = ACTING
+        .into_iter()
+        .filter(|wanted| permitted.contains(wanted));
+    let kept = kept.collect();
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)
 }
 
 /// Gives up all of them, in this thread and all that it starts.
@@ -107,9 +135,10 @@ mod tests {
         let sets = lines.filter_map(|line| line.strip_prefix("CapabilityBoundingSet="));
         let mut given: Vec<&str> = sets.flat_map(str::split_whitespace).collect();
         given.sort_unstable();
-        let needed = MEASURING.iter().chain(&LOADING);
+        let needed = MEASURING.iter().chain(&LOADING).chain(&ACTING);
         let mut needed: Vec<String> = needed.map(ToString::to_string).collect();
         needed.sort_unstable();
+        needed.dedup();
         assert_eq!(given, needed);
     }
 }

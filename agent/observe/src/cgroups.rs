@@ -26,6 +26,11 @@ pub(crate) struct FoundCgroup {
     pub(crate) path: String,
 }
 
+/// Where the v2 hierarchy is mounted.
+pub fn cgroup_root() -> Result<PathBuf, ObserveError> {
+    Ok(Hierarchy::find()?.root)
+}
+
 impl Hierarchy {
     /// Finds where the hierarchy is mounted.
     pub(crate) fn find() -> Result<Self, ObserveError> {

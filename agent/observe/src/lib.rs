@@ -36,7 +36,8 @@ mod topology;
 mod verifier;
 
 pub use agents::AgentPlace;
-pub use capabilities::{Capabilities, CapsError, give_up_all};
+pub use capabilities::{Capabilities, CapsError, give_up_all, keep_for_acting};
+pub use cgroups::cgroup_root;
 pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
 pub use doctor::{SignalSource, blind_spots, host_facts};

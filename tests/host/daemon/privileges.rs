@@ -19,6 +19,9 @@ const MEASURING: u64 = 1 << 2 | 1 << 19 | 1 << 21 | 1 << 24 | 1 << 39;
 /// `CAP_NET_ADMIN`, `CAP_PERFMON`.
 const LOADING: u64 = 1 | 1 << 10 | 1 << 12 | 1 << 38;
 
+/// What changing a host needs: `CAP_DAC_READ_SEARCH`, `CAP_SYS_PTRACE`, `CAP_SYS_NICE`.
+const ACTING: u64 = 1 << 2 | 1 << 19 | 1 << 23;
+
 /// Sets of one thread.
 struct Sets {
     effective: u64,
@@ -72,6 +75,9 @@ fn threads_that_serve_may_do_nothing_and_the_loop_what_it_needs_also_to_load_ane
         let surplus = (of_loop.permitted | of_loop.bounding) & !(MEASURING | LOADING);
         assert_eq!(surplus, 0, "{:x} is held", of_loop.permitted);
         assert_eq!(of_loop.inherited, 0);
+        let of_acting = &all["hostler-act"];
+        let surplus = (of_acting.effective | of_acting.permitted) & !ACTING;
+        assert_eq!(surplus, 0, "{:x} is held", of_acting.permitted);
     };
     check();
     // What was given up must not be missing when programs are loaded again.

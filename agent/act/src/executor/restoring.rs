@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ActError, Executor, MAX_LOOKS, Restored};
-use crate::{Cause, Change, Found, Host, HostError, Knob, Record, Stored, Thread, Value};
+use crate::{Cause, Change, Found, Host, HostError, Knob, Members, Record, Stored, Thread, Value};
 
 /// What could not be put back.
 #[derive(Default)]
@@ -55,6 +55,22 @@ impl<H: Host> Executor<H> {
         steps.reverse();
         let undo = |step| (step, self.undo(step, cause.clone(), at_ms));
         steps.into_iter().map(undo).collect()
+    }
+
+    /// Closes steps to agents that have no thread any more. Which.
+    pub fn undo_departed(&mut self, at_ms: u64) -> Result<BTreeSet<u64>, ActError> {
+        let in_force = self.past().in_force();
+        let all: Vec<(u64, Members)> = in_force
+            .map(|(step, stored)| (step, stored.begun.members.clone()))
+            .collect();
+        let mut departed = BTreeSet::new();
+        for (step, members) in all {
+            if self.host.threads(&members)?.is_empty() {
+                self.undo(step, Cause::Departed, at_ms)?;
+                departed.insert(step);
+            }
+        }
+        Ok(departed)
     }
 
     fn restore(&mut self, stored: &Stored) -> (Restored, Failures) {

@@ -106,6 +106,10 @@ pub enum Cause {
         /// Why not.
         reason: String,
     },
+    /// Another step to the same agent takes its place.
+    Replaced,
+    /// The agent has gone, and there is nothing to put back.
+    Departed,
     /// The host was started anew, which took it back.
     Reboot,
 }

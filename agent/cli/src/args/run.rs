@@ -9,13 +9,15 @@ Examples:
   hostler run                         by /etc/hostler/hostler.toml, if it is there
   hostler run --config hostler.toml
   kill -HUP $(pidof hostler)          make it read its configuration again
+  kill -USR1 $(pidof hostler)         take back all that it changed
   curl http://127.0.0.1:9465/metrics  what Prometheus gets";
 
 pub(super) const RUN_HELP: &str = "\
 Measure this host for as long as it runs, and serve metrics
 
 This is Hostler's long-running form, the daemon: it reads the host once a second, adds up what happened \
-by agent, group and host, and serves it to Prometheus. It only observes. SIGHUP makes it read its \
+by agent, group and host, and serves it to Prometheus. It only observes, unless `plan.mode` is `act` in its configuration: then it takes back all \
+that it changed when it ends, and at once at SIGUSR1. SIGHUP makes it read its \
 configuration again: what differs is logged, and a file with anything wrong in it is refused as a whole. \
 SIGTERM or Ctrl-C ends it in order; it tells systemd of readiness, reloads and life.
 

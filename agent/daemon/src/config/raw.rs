@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{Quantity, Span};
 use crate::{control::DEFAULT_SOCKET, history::DEFAULT_FOLDER};
 
+/// Where the journal is unless told otherwise.
+const DEFAULT_JOURNAL: &str = "/var/lib/hostler/journal";
+
 /// All that can be written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
@@ -151,12 +154,14 @@ pub struct RawHistory {
 #[serde(default, deny_unknown_fields)]
 pub struct RawPlan {
     /// observe plans nothing; advise says in the log and in metrics what had better be changed, and
-    /// changes nothing. It wants `signals.wakes`, or knows nothing of agents that work together.
+    /// changes nothing; act changes it, a few steps at a time, and takes back what does not help. Both want `signals.wakes`, or know nothing of agents that work together.
     pub mode: PlanMode,
     /// Time between two plans, from 10s to 1h.
     pub interval: Span,
     /// Agents that are to stay where they are, as patterns for their names.
     pub leave: Vec<String>,
+    /// Where it is written down what is changed, before it is: so that it can be taken back.
+    pub journal: String,
 }
 
 /// How far Hostler goes.
@@ -168,6 +173,8 @@ pub enum PlanMode {
     Observe,
     /// It says what it would do.
     Advise,
+    /// It does it.
+    Act,
 }
 
 /// An alert.
@@ -397,6 +404,7 @@ impl Default for RawPlan {
             mode: PlanMode::Observe,
             interval: Span(Duration::from_secs(30)),
             leave: Vec::new(),
+            journal: DEFAULT_JOURNAL.to_owned(),
         }
     }
 }

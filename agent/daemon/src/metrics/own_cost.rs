@@ -55,6 +55,27 @@ pub struct PlanCost {
     pub steps: u64,
     /// What the host lost a second when it was made.
     pub lost: Loss,
+    /// What was changed; `None` if nothing is to be.
+    pub act: Option<ActCost>,
+}
+
+/// What is told of changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ActCost {
+    /// Steps that were carried out.
+    pub begun: u64,
+    /// Those that could not be.
+    pub refused: u64,
+    /// Those that were judged and kept.
+    pub kept: u64,
+    /// Those that did not help and were taken back.
+    pub reverted: u64,
+    /// Those that are in force.
+    pub in_force: u64,
+    /// Knobs that others have set meanwhile, and that are theirs.
+    pub yielded: u64,
+    /// Memory that was moved, in bytes.
+    pub moved_bytes: u64,
 }
 
 /// Ticks, and how long they took.

@@ -26,6 +26,8 @@ pub(super) enum Event {
     Alarm,
     /// The configuration is to be read again.
     Reload,
+    /// All that was changed on the host is to be taken back at once.
+    Restore,
     /// Somebody asks what only the loop knows or does.
     Asked(Question),
     /// The daemon is to end.
@@ -38,6 +40,7 @@ pub(super) struct Events {
     alarms: Alarms,
     questions: Receiver<Question>,
     hangup: Signal,
+    user: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -50,6 +53,7 @@ impl Events {
             alarms: Alarms::new(None, QUIET)?,
             questions,
             hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         };
@@ -78,6 +82,7 @@ impl Events {
             biased;
             _ = self.interrupt.recv() => Event::Stop,
             _ = self.terminate.recv() => Event::Stop,
+            _ = self.user.recv() => Event::Restore,
             _ = self.hangup.recv() => Event::Reload,
             due = self.ticks.tick() => Event::Tick { is_late: due.elapsed() > late },
             () = self.alarms.next() => Event::Alarm,

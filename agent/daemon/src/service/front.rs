@@ -1,6 +1,7 @@
 //! The side that serves: takes what the loop hands over, adds it up, and answers whoever asks. It has
 //! threads of its own, so that none of that holds up a tick.
 
+mod acting;
 mod alerts;
 mod control;
 mod history;
@@ -25,14 +26,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::{
-    alerts::AlertDesk, history::HistoryCounts, planning::PlanDesk, refusals::Refusals,
-};
 use self::{
+    acting::ActThread,
     alerts::AlertThread,
     control::Control,
     history::{HistoryThread, ToHistory},
     state::State,
+};
+pub(super) use self::{
+    alerts::AlertDesk, history::HistoryCounts, planning::PlanDesk, refusals::Refusals,
 };
 use super::{
     ServiceError,
@@ -56,6 +58,9 @@ const MOST_WAITING: usize = 300;
 /// How long whoever is served may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long taking back what was changed may take: less than a service manager waits.
+const RESTORING_GRACE: Duration = Duration::from_secs(15);
+
 /// The side that serves.
 pub(super) struct Front {
     runtime: Runtime,
@@ -76,6 +81,7 @@ pub(super) struct Front {
     taking: JoinHandle<()>,
     history: HistoryThread,
     alerts: AlertThread,
+    acting: ActThread,
 }
 
 /// An address that is listened at.
@@ -107,7 +113,8 @@ impl Front {
         })?;
         let (handed, from_loop) = channel(ROOM);
         let (desk, alerts) = AlertDesk::start()?;
-        let state = Arc::new(State::new(config, desk));
+        let (acting, planning) = ActThread::start()?;
+        let state = Arc::new(State::new(config, desk, PlanDesk::acting(planning)));
         let history = HistoryThread::start(Arc::clone(state.history()))?;
         let to_history = history.sender(Arc::clone(state.history()));
         let taking = runtime.spawn(take(from_loop, Arc::clone(&state), to_history));
@@ -125,6 +132,7 @@ impl Front {
             taking,
             history,
             alerts,
+            acting,
         };
         front.configure(config)?;
         Ok(front)
@@ -249,6 +257,11 @@ impl Front {
         }
     }
 
+    /// Takes back all that was changed on the host; nothing is changed until it is configured again.
+    pub(super) fn restore(&self) {
+        self.state.plans().restore();
+    }
+
     /// Ends all that is served, and waits for it for a while.
     pub(super) fn end(mut self) {
         self.control = None;
@@ -265,6 +278,7 @@ impl Front {
             taking,
             history,
             alerts,
+            acting,
             state,
             ..
         } = self;
@@ -277,6 +291,7 @@ impl Front {
         if ended.is_err() {
             tracing::warn!("some clients did not end in time and are cut off");
         }
+        acting.end(RESTORING_GRACE);
         runtime.shutdown_timeout(GRACE);
         drop(state);
         history.end(GRACE);

@@ -22,6 +22,11 @@ impl Privileges {
         }
     }
 
+    /// The thread that acts has begun: no other is to.
+    pub(super) fn give_up_acting(&self) {
+        self.set(Capabilities::give_up_acting);
+    }
+
     /// Programs are about to be loaded, or something is about to be listened at.
     pub(super) fn for_loading(&self) {
         self.set(Capabilities::for_loading);

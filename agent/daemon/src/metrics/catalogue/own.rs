@@ -2,7 +2,7 @@
 
 use super::{Of, seconds};
 use crate::metrics::{
-    own_cost::{OwnCost, ProcessCost},
+    own_cost::{ActCost, OwnCost, ProcessCost},
     text::{Metric, escaped},
 };
 
@@ -203,6 +203,62 @@ pub(in crate::metrics) const OWN: &[Of<OwnCost>] = &[
         },
     },
     Of {
+        metric: Metric::counter(
+            "steps",
+            &["event"],
+            "Steps of plans that were begun, could not be, were judged and kept, or did not help and were \
+             taken back.",
+        ),
+        samples: |own, take| {
+            if let Some(act) = act(own) {
+                for (event, count) in [
+                    ("begun", act.begun),
+                    ("refused", act.refused),
+                    ("kept", act.kept),
+                    ("reverted", act.reverted),
+                ] {
+                    take(format_args!("event=\"{event}\""), count as f64);
+                }
+            }
+        },
+    },
+    Of {
+        metric: Metric::gauge(
+            "steps_in_force",
+            &[],
+            "Steps that have not been taken back.",
+        ),
+        samples: |own, take| {
+            if let Some(act) = act(own) {
+                take(format_args!(""), act.in_force as f64);
+            }
+        },
+    },
+    Of {
+        metric: Metric::counter(
+            "knobs_yielded",
+            &[],
+            "What steps had set and somebody else has set since: it is left to them.",
+        ),
+        samples: |own, take| {
+            if let Some(act) = act(own) {
+                take(format_args!(""), act.yielded as f64);
+            }
+        },
+    },
+    Of {
+        metric: Metric::counter(
+            "memory_moved_bytes",
+            &[],
+            "Memory that was moved to another NUMA node.",
+        ),
+        samples: |own, take| {
+            if let Some(act) = act(own) {
+                take(format_args!(""), act.moved_bytes as f64);
+            }
+        },
+    },
+    Of {
         metric: Metric::gauge(
             "alerts_firing",
             &["alert", "severity"],
@@ -284,3 +340,7 @@ pub(in crate::metrics) const PROCESS: &[Of<ProcessCost>] = &[
         samples: |process, take| take(format_args!(""), process.began_s),
     },
 ];
+
+fn act(own: &OwnCost) -> Option<&ActCost> {
+    own.plans.as_ref()?.act.as_ref()
+}

@@ -1,5 +1,5 @@
-//! Plans from time to time who had better run where, and says so in the log and in metrics. Nothing is
-//! changed.
+//! Plans from time to time who had better run where, and says so in the log and in metrics. Where that is
+//! wanted, it chooses the steps to take, for the thread that acts, and judges what came of them.
 
 use std::{
     collections::BTreeSet,
@@ -9,12 +9,15 @@ use std::{
 
 use hostler_common::slot::SlotLease;
 use hostler_decide::{
-    plan::{Lately, LeftAlone, Plan, plan},
+    plan::{Lately, LeftAlone, Plan, conduct::Conduct, plan},
     topology::Topology,
     window::Window,
 };
 
-use super::state::thread_cpu_time;
+use super::{
+    acting::{Acting, Report, Told},
+    state::thread_cpu_time,
+};
 use crate::{
     config::{Config, PlanConfig},
     metrics::PlanCost,
@@ -33,6 +36,11 @@ struct Planning {
     config: Option<PlanConfig>,
     topology: Topology,
     lately: Lately,
+    conduct: Conduct,
+    /// `None` where nothing can be changed.
+    acting: Option<Acting>,
+    /// No step is chosen until it is configured again.
+    is_paused: bool,
     /// When the last plan was made, or measuring began, in ns of the monotonic clock.
     planned_ns: Option<u64>,
     /// Who was to go where, by the last plan.
@@ -42,6 +50,14 @@ struct Planning {
 }
 
 impl PlanDesk {
+    /// What is chosen is carried out.
+    pub(super) fn acting(acting: Acting) -> Self {
+        Self(Mutex::new(Planning {
+            acting: Some(acting),
+            ..Planning::default()
+        }))
+    }
+
     fn planning(&self) -> MutexGuard<'_, Planning> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,10 +74,24 @@ impl PlanDesk {
             planning.config.clone_from(&config.plan);
             planning.is_left_alone_said = false;
             planning.said.clear();
+            planning.conduct = Conduct::default();
         }
         if planning.config.is_none() {
             planning.forget();
         }
+        planning.is_paused = false;
+        planning.tell(Told::Configure {
+            journal: config.journal.clone(),
+            acts: planning.acts(),
+        });
+    }
+
+    /// Takes back all that was changed, and changes nothing until it is configured again.
+    pub(super) fn restore(&self) {
+        let mut planning = self.planning();
+        planning.is_paused = true;
+        planning.conduct = Conduct::default();
+        planning.tell(Told::RestoreAll);
     }
 
     /// Measuring begins, also anew.
@@ -79,6 +109,7 @@ impl PlanDesk {
         };
         let began = thread_cpu_time();
         planning.lately.follow(window);
+        planning.judge(window);
         let planned_ns = *planning.planned_ns.get_or_insert(window.from_ns);
         let passed = Duration::from_nanos(window.to_ns.saturating_sub(planned_ns));
         if passed >= config.interval {
@@ -92,15 +123,61 @@ impl PlanDesk {
     /// What is told of it; `None` if nothing is planned.
     pub(in crate::service) fn cost(&self) -> Option<PlanCost> {
         let planning = self.planning();
-        planning.config.as_ref().map(|_| planning.cost)
+        planning.config.as_ref()?;
+        let act = planning.acting.as_ref().filter(|_| planning.acts());
+        Some(PlanCost {
+            act: act.map(Acting::cost),
+            ..planning.cost
+        })
     }
 }
 
 impl Planning {
     fn forget(&mut self) {
         self.lately = Lately::default();
+        self.conduct = Conduct::default();
         self.planned_ns = None;
         self.said.clear();
+    }
+
+    /// Whether steps are carried out.
+    fn acts(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.acts)
+    }
+
+    /// `false` if nobody hears it.
+    fn tell(&self, told: Told) -> bool {
+        let acting = self.acting.as_ref();
+        acting.is_some_and(|acting| acting.tell(told))
+    }
+
+    /// Hears what came of steps, and says which of them have helped.
+    fn judge(&mut self, window: &Window) {
+        if !self.acts() {
+            return;
+        }
+        let reports = self.acting.iter().flat_map(Acting::reports);
+        for report in reports {
+            match report {
+                Report::Refused(id) => self.conduct.withdraw(id),
+                Report::Yielded(id, agent) => self.conduct.leave_alone(id, &agent),
+            }
+        }
+        for outcome in self.conduct.follow(window) {
+            self.tell(Told::Judged(outcome));
+        }
+    }
+
+    fn act(&mut self, plan: &Plan) {
+        if self.is_paused || !self.acts() {
+            return;
+        }
+        for step in self.conduct.choose(plan) {
+            let id = step.agent.id;
+            if !self.tell(Told::Place(step)) {
+                self.conduct.withdraw(id);
+            }
+        }
     }
 
     fn plan(&mut self, config: &PlanConfig) {
@@ -118,19 +195,25 @@ impl Planning {
         let said = steps.map(|step| (step.agent.id, step.nodes().to_vec()));
         let said: BTreeSet<_> = said.collect();
         if said != self.said {
-            say(&plan);
+            say(&plan, config.acts);
         }
         self.said = said;
+        self.act(&plan);
     }
 }
 
-fn say(plan: &Plan) {
+fn say(plan: &Plan, acts: bool) {
     let ms = |ns: u64| ns / 1_000_000;
     tracing::info!(
         steps = plan.steps.len(),
         lost_ms_a_second = ms(plan.now.total_ns()),
         then_ms_a_second = ms(plan.then.total_ns()),
-        "a plan; nothing is changed"
+        "a plan; {}",
+        if acts {
+            "it is carried out a few steps at a time"
+        } else {
+            "nothing is changed"
+        }
     );
     for step in plan.steps.iter().take(NAMED) {
         tracing::info!(

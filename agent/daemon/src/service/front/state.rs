@@ -72,7 +72,7 @@ pub(super) struct Kept {
 
 impl State {
     /// Nothing is measured yet.
-    pub(super) fn new(config: &Config, alerts: AlertDesk) -> Self {
+    pub(super) fn new(config: &Config, alerts: AlertDesk, plans: PlanDesk) -> Self {
         Self {
             kept: Mutex::new(Kept {
                 policy: config.policy(),
@@ -86,7 +86,7 @@ impl State {
             watchers: Arc::default(),
             history: Arc::default(),
             alerts,
-            plans: PlanDesk::default(),
+            plans,
             needs_samples: AtomicBool::new(false),
             access: Mutex::default(),
             began: Instant::now(),
@@ -119,6 +119,11 @@ impl State {
     /// Alerts.
     pub(super) fn alerts(&self) -> &AlertDesk {
         &self.alerts
+    }
+
+    /// Plans.
+    pub(super) fn plans(&self) -> &PlanDesk {
+        &self.plans
     }
 
     /// Whether there is a history, or any rule for alerts.

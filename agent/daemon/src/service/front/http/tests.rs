@@ -46,7 +46,11 @@ impl Served {
         let config = Config::parse("test", config).expect("it makes sense");
         let served = Self {
             address: listener.local_addr().expect("it has one"),
-            state: Arc::new(State::new(&config, AlertDesk::start().expect("a thread").0)),
+            state: Arc::new(State::new(
+                &config,
+                AlertDesk::start().expect("a thread").0,
+                crate::service::front::PlanDesk::default(),
+            )),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
