@@ -88,11 +88,7 @@ fn what_makes_no_sense_is_refused_with_its_key_and_what_would() {
             "history.minutes",
             "from 1h to 90days",
         ),
-        (
-            "[plan]\nmode = 'move'",
-            "mode",
-            "`observe`, `advise`, `act`",
-        ),
+        ("[plan]\nmode = 'move'", "mode", "`advise`, `act`"),
         ("[plan]\ninterval = '1s'", "plan.interval", "from 10s to 1h"),
         ("[plan]\nleave = ['[a']", "plan.leave", "'*mcp*'"),
         (
