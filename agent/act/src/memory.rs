@@ -246,7 +246,7 @@ impl Walk {
         let mut bytes = [0_u8; BATCH];
         let into = &mut [IoSliceMut::new(&mut bytes[..hidden.len()])];
         let process = Pid::from_raw(self.process.pid.cast_signed());
-        // Those that can't be read stay where they are, and are counted.
+        // Those that can't be read stay where they are.
         let _touched = process_vm_readv(process, into, &hidden);
         self.nodes_of(addresses)
     }

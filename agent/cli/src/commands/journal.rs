@@ -12,7 +12,8 @@ use crate::{
 
 pub(crate) fn show(args: &JournalArgs, stdout: Stdout) -> Result<(), Failure> {
     let path = args.file.path();
-    if !path.exists() {
+    // Where that can't be told, opening it says why.
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(Failure::NoJournal { path });
     }
     let past = Journal::read(&path).map_err(Failure::from)?;
@@ -25,7 +26,8 @@ pub(crate) fn show(args: &JournalArgs, stdout: Stdout) -> Result<(), Failure> {
 
 pub(crate) fn undo(args: &UndoArgs) -> Result<(), Failure> {
     let path = args.file.path();
-    if !path.exists() {
+    // Where that can't be told, opening it says why.
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(Failure::NoJournal { path });
     }
     let mut executor = open_changes(&path)?;

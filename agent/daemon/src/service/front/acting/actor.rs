@@ -213,16 +213,26 @@ impl Actor {
             because = %step.why,
             "placed"
         );
-        if let [node] = *step.nodes() {
-            let processes = open.executor.processes(&members).map_err(ActError::from)?;
-            self.bringing.begin(&agent.name, processes, node);
-        }
         let placed = Placed {
             number,
             step: Arc::clone(step),
         };
         self.placed.insert(Arc::clone(&agent.name), placed);
+        if let [node] = *step.nodes() {
+            self.bring(&agent.name, &members, node);
+        }
         Ok(())
+    }
+
+    /// Has an agent's memory follow. Where that can't be, its threads are still where they are to be.
+    fn bring(&mut self, agent: &Arc<str>, members: &Members, node: u32) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        match open.executor.processes(members) {
+            Ok(processes) => self.bringing.begin(agent, processes, node),
+            Err(error) => tracing::warn!(agent = &**agent, %error, "memory stays where it is"),
+        }
     }
 
     fn judged(&mut self, outcome: &Outcome) {
@@ -246,7 +256,7 @@ impl Actor {
     }
 
     fn revert(&mut self, agent: &Arc<str>, percent: u32) {
-        let (Some(open), Some(placed)) = (&mut self.open, self.placed.remove(agent)) else {
+        let (Some(open), Some(placed)) = (&mut self.open, self.placed.get(agent)) else {
             return;
         };
         let how = format!("turns take {percent} % longer than they would have");
@@ -254,12 +264,16 @@ impl Actor {
             .executor
             .undo(placed.number, Cause::Worse { how }, now_ms());
         say_undone(placed.number, undone.as_ref());
-        self.counts.reverted.fetch_add(1, Relaxed);
         self.bringing.leave(agent);
-        let members = order(&placed.step, &open.cgroups).map(|order| order.members);
-        let processes = members.map(|members| open.executor.processes(&members));
-        if let (Ok(Ok(processes)), Some(node)) = (processes, lay_on(&placed.step.undo)) {
-            self.bringing.begin(agent, processes, node);
+        if undone.is_err() {
+            return;
+        }
+        self.counts.reverted.fetch_add(1, Relaxed);
+        let order = order(&placed.step, &open.cgroups);
+        let node = lay_on(&placed.step.undo);
+        self.placed.remove(agent);
+        if let (Ok(order), Some(node)) = (order, node) {
+            self.bring(agent, &order.members, node);
         }
     }
 
