@@ -8,7 +8,7 @@
 //! wakes      Σ pairs   wake-ups a second · P(both run on different nodes) · NODE_WAKE_S
 //! overload   Σ nodes   upper quantile of its demand beyond TARGET of its CPUs
 //! imbalance  Σ nodes   UNEVEN · how busy the host is · its mean demand beyond BAND around its fair part
-//! moves      Σ moved   what the move costs ÷ WORTH_S
+//! moves      Σ moved   what the move costs ÷ WORTH_S, and MARGIN of its demand
 //! ```
 //!
 //! Time is what all of these have in common, so that no weight has to be made up between unlike things;
@@ -61,9 +61,9 @@ const UNEVEN: f64 = 0.15;
 /// How busy a host must be for that to count in full, as a part of its CPUs; below it counts in proportion.
 const BUSY: f64 = 0.5;
 
-/// How far from its fair part a node's demand may be, so that two nodes are within 17 % of each other:
-/// the imbalance between nodes below which `scx_rusty` leaves tasks where they are.
-const BAND: f64 = 0.085;
+/// How far from its fair part a node's demand may be, so that two nodes are within 17 % of each other
+/// (1.078 ÷ 0.922): the imbalance between nodes below which `scx_rusty` leaves tasks where they are.
+const BAND: f64 = 0.078;
 
 /// What moving a page of 4 KiB costs, in seconds: to unmap, copy and map it. An estimate: 1 GiB a second.
 const PAGE_S: f64 = 4e-6;
@@ -78,6 +78,11 @@ const STEP_S: f64 = 1e-3;
 /// against its life.
 const WORTH_S: f64 = 60.0;
 
+/// What a move has to gain beside that, as a part of the agent's demand. Less can't be told from what demand
+/// varies by, nor be seen by the check afterwards, and of two nodes that are alike the emptier one would be
+/// better every time. Well below what memory on another node costs (`REMOTE_STALL`).
+const MARGIN: f64 = 0.005;
+
 const PAGE_BYTES: f64 = 4096.0;
 
 /// What a host loses a second, by why, in ns of CPU time.
@@ -91,7 +96,8 @@ pub struct Loss {
     pub overload_ns: u64,
     /// Nodes that have more, or less, than their part.
     pub imbalance_ns: u64,
-    /// What moves cost, spread over the time in which they have to pay for themselves.
+    /// What moves cost, spread over the time in which they have to pay for themselves, and the margin by
+    /// which they have to be better.
     pub moves_ns: u64,
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CACHE_WAKE_S, TARGET, UPPER_QUANTILE, WORTH_S,
+    CACHE_WAKE_S, TARGET, UPPER_QUANTILE,
     problem::Problem,
     seats::{Seat, Seats},
 };
@@ -126,8 +126,7 @@ fn price(seats: &Seats, members: &[usize]) -> f64 {
     let staying = members
         .iter()
         .filter(|&&member| seats.seat(member) == Seat::AsIs);
-    let price_s: f64 = staying
-        .map(|&member| seats.problem.members[member].price_s(1.0))
-        .sum();
-    price_s / WORTH_S
+    staying
+        .map(|&member| seats.problem.members[member].price(1.0))
+        .sum()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hostler_common::{placement::MAX_NODES, slot::SLOTS};
 
-use super::{PAGE_BYTES, PAGE_S, REMOTE_STALL, STEP_S, THREAD_S, WORTH_S};
+use super::{MARGIN, PAGE_BYTES, PAGE_S, REMOTE_STALL, STEP_S, THREAD_S, WORTH_S};
 use crate::{
     plan::{Lately, Policy, Staying, lately::Recent, policy::Leave},
     topology::Topology,
@@ -73,6 +73,7 @@ pub(super) fn of<'a>(
         match leave {
             Leave::System => staying.system += 1,
             Leave::OptedOut => staying.opted_out += 1,
+            Leave::Kubelet => staying.kubelet += 1,
             Leave::Granted if recent.run().is_none() => staying.idle += 1,
             Leave::Granted => {}
         }
@@ -109,9 +110,9 @@ impl Member {
         STEP_S + self.threads * THREAD_S + pages * PAGE_S
     }
 
-    /// The same for each second in which it has to pay for itself, in CPUs.
+    /// The same for each second in which it has to pay for itself, and the margin, in CPUs.
     pub(super) fn price(&self, kept: f64) -> f64 {
-        self.price_s(kept) / WORTH_S
+        self.price_s(kept) / WORTH_S + MARGIN * self.demand
     }
 }
 

@@ -76,6 +76,15 @@ fn an_agent_that_is_well_placed_stays() {
 }
 
 #[test]
+fn an_agent_does_not_change_sides_for_next_to_nothing() {
+    // Alone on a host but for a little of it that runs on the agent's node.
+    let mut host = member(0.02, on(1), on(1));
+    host.may_move = false;
+    let problem = Problem::new(&topology(2, 2), vec![member(1.0, on(1), on(1)), host]);
+    assert_eq!(improved(&problem).seat(0), Seat::AsIs);
+}
+
+#[test]
 fn who_may_not_be_moved_is_not() {
     let mut fixed = member(0.5, on(0), on(1));
     fixed.may_move = false;
