@@ -123,6 +123,16 @@ impl Conduct {
         }
     }
 
+    /// Forgets what is on trial and what was proven, but not who is to be left alone.
+    pub fn begin_anew(&mut self) {
+        *self = Self {
+            pace: self.pace,
+            rests: std::mem::take(&mut self.rests),
+            left_alone: std::mem::take(&mut self.left_alone),
+            ..Self::default()
+        };
+    }
+
     /// Takes in a window that follows those before it: which steps are judged by now.
     pub fn follow(&mut self, window: &Window) -> Vec<Outcome> {
         self.seen.retain(|id, _| window.agents.contains_key(id));
@@ -166,10 +176,10 @@ impl Conduct {
                 continue;
             }
             trial.windows += 1;
-            trial.agent.after.add(open);
+            trial.agent.after.push(*open);
             trial.peer = trial.peer.and_then(|(peer, mut change)| {
                 let [.., open] = self.seen.get(&peer)?;
-                change.after.add(open);
+                change.after.push(*open);
                 Some((peer, change))
             });
             match trial.verdict() {
@@ -232,7 +242,12 @@ impl Conduct {
         let agent = &step.agent;
         let rests = self.rests.get(&agent.name);
         let is_resting = rests.is_some_and(|rest| rest.until_ns > now_ns);
-        let is_peer = |trial: &Trial| trial.peer.is_some_and(|(peer, _)| peer == agent.id);
+        let is_peer = |trial: &Trial| {
+            trial
+                .peer
+                .as_ref()
+                .is_some_and(|(peer, _)| *peer == agent.id)
+        };
         if is_resting
             || self.left_alone.contains(&agent.name)
             || self.trials.contains_key(&agent.id)
@@ -260,14 +275,9 @@ impl Conduct {
 
     fn begin(&mut self, step: &Arc<Step>, now_ns: u64) {
         let agent = &step.agent;
-        let before = |id: SlotLease| {
-            let [mut sum, last, open] = self.seen.get(&id).copied().unwrap_or_default();
-            sum.add(&last);
-            sum.add(&open);
-            Change {
-                before: sum,
-                after: Performance::default(),
-            }
+        let before = |id: SlotLease| Change {
+            before: self.seen.get(&id).copied().unwrap_or_default().to_vec(),
+            after: Vec::new(),
         };
         let peer = step.check.peer.as_ref().map(|peer| peer.id);
         // Who is on trial itself is no one to hold another against.
@@ -312,8 +322,8 @@ impl Trial {
             return None;
         }
         let peer = self.peer.as_ref().map(|(_, change)| change);
-        let verdict = verdict(&self.agent, peer, check.tolerance_percent);
-        let is_final = verdict != Verdict::Unclear || self.windows >= check.windows * MOST_WINDOWS;
-        is_final.then_some(verdict)
+        let is_last = self.windows >= check.windows * MOST_WINDOWS;
+        let verdict = verdict(&self.agent, peer, check.tolerance_percent, is_last);
+        (is_last || verdict != Verdict::Unclear).then_some(verdict)
     }
 }

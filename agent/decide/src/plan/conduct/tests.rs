@@ -179,6 +179,9 @@ fn who_was_set_by_somebody_else_is_left_alone() {
     site.conduct.leave_alone(id(0), &"agent-0".into());
     assert_eq!(site.conduct.on_trial().count(), 0);
     site.pass(3_000);
+    // Also where all else begins anew.
+    site.conduct.begin_anew();
+    site.pass(30);
     assert_eq!(site.choose([step(0, 0), step(1, 0)]), [1]);
 }
 
