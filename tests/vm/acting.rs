@@ -141,10 +141,10 @@ fn a_thread_that_somebody_else_has_set_is_left_to_them(guest: &Guest) {
     let holder = Holder::start("foreign-threads", 1);
     let placed = executor.place(order(&holder, cpus_of(guest, 1)), 1);
     let (step, _) = placed.expect("it is placed");
-    assert_eq!(executor.look(2).yielded, []);
+    assert_eq!(executor.look(|_| true, 2).yielded, []);
     let theirs = guest.nodes[0][0];
     set_affinity(holder.pid(), theirs);
-    let yielded = executor.look(3).yielded;
+    let yielded = executor.look(|_| true, 3).yielded;
     assert_eq!(yielded.len(), 1, "{yielded:?}");
     let restored = executor
         .undo(step, Cause::Exit, 4)

@@ -5,6 +5,7 @@
 //! that are still as they were set are put back: all others are somebody else's by now.
 
 mod restoring;
+mod tending;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tending::{Looked, Tended, Yielded};
 use crate::{
     Begun, Cause, Change, CpuList, Found, Host, HostError, Journal, JournalError, Knob, Members,
     Past, Record, Stored, Thread, Value,
@@ -49,28 +51,6 @@ pub struct Restored {
     pub gone: u64,
     /// Knobs that somebody else has set meanwhile.
     pub foreign: u64,
-}
-
-/// A knob that somebody else has set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Yielded {
-    /// The step that had set it.
-    pub step: u64,
-    /// The agent's name.
-    pub agent: String,
-    /// Which.
-    pub knob: Knob,
-    /// To what.
-    pub found: Value,
-}
-
-/// What came of looking at knobs.
-#[derive(Debug, Default)]
-pub struct Looked {
-    /// Those that somebody else has set since the last look.
-    pub yielded: Vec<Yielded>,
-    /// The first failure; `None` if all could be looked at.
-    pub failed: Option<ActError>,
 }
 
 /// What is to be done to an agent.
@@ -156,12 +136,18 @@ fn why_not(receipt: &Receipt) -> String {
 pub struct Executor<H> {
     host: H,
     journal: Journal,
+    /// Steps of which a part could not be taken back yet: of these, what is as it was is nobody else's.
+    half_undone: BTreeSet<u64>,
 }
 
 impl<H: Host> Executor<H> {
     /// With a journal that is open; what is in force in it is in force here.
     pub fn new(host: H, journal: Journal) -> Self {
-        Self { host, journal }
+        Self {
+            host,
+            journal,
+            half_undone: BTreeSet::new(),
+        }
     }
 
     /// All that was done, and what is in force of it.
@@ -178,6 +164,11 @@ impl<H: Host> Executor<H> {
         }
         let mut sorted = Sorted::default();
         sorted.add(self.host.threads(&order.members)?, &order.cpus);
+        if let Members::Processes(_) = order.members {
+            // These may be others' agents: who has these very CPUs among them does not have them from here.
+            sorted.leave(self.host.family(&order.members)?, &order.cpus);
+        }
+        sorted.is_later = true;
         if sorted.changes.is_empty() {
             return Err(ActError::NothingToChange {
                 agent: order.agent,
@@ -201,9 +192,7 @@ impl<H: Host> Executor<H> {
 
     /// The processes of an agent, by their first threads.
     pub fn processes(&mut self, members: &Members) -> Result<Vec<Thread>, HostError> {
-        let threads = self.host.threads(members)?.into_iter();
-        let first = threads.map(|found| found.thread);
-        Ok(first.filter(|thread| thread.pid == thread.tid).collect())
+        self.host.processes(members)
     }
 
     fn in_force_for(&self, agent: &str) -> Option<(u64, &Stored)> {
@@ -266,55 +255,6 @@ impl<H: Host> Executor<H> {
         })?;
         Ok(receipt)
     }
-
-    /// Looks whether somebody else has set what steps had set. What they have is theirs from then on. What
-    /// can't be looked at does not keep the rest from it.
-    pub fn look(&mut self, at_ms: u64) -> Looked {
-        let mut all = Vec::new();
-        for (step, stored) in self.past().in_force() {
-            let theirs: BTreeSet<&Knob> = stored.yielded.iter().map(|(_, knob, _)| knob).collect();
-            let ours = stored
-                .begun
-                .changes
-                .iter()
-                .filter(|change| !theirs.contains(&change.knob));
-            all.extend(ours.map(|change| (step, stored.begun.agent.clone(), change.clone())));
-        }
-        let mut looked = Looked::default();
-        for (step, agent, change) in all {
-            match self.look_at(step, agent, change, at_ms) {
-                Ok(yielded) => looked.yielded.extend(yielded),
-                Err(error) => drop(looked.failed.get_or_insert(error)),
-            }
-        }
-        looked
-    }
-
-    fn look_at(
-        &mut self,
-        step: u64,
-        agent: String,
-        change: Change,
-        at_ms: u64,
-    ) -> Result<Option<Yielded>, ActError> {
-        let Change { knob, new, .. } = change;
-        let found = self.host.read(&knob)?;
-        let Some(found) = found.filter(|found| *found != new) else {
-            return Ok(None);
-        };
-        self.journal.append(Record::Yielded {
-            step,
-            at_ms,
-            knob: knob.clone(),
-            found: found.clone(),
-        })?;
-        Ok(Some(Yielded {
-            step,
-            agent,
-            knob,
-            found,
-        }))
-    }
 }
 
 /// Threads of an agent, by what is to be done to them.
@@ -327,6 +267,8 @@ struct Sorted {
     /// Those to which somebody else had given these very CPUs.
     left: Vec<Thread>,
     receipt: Receipt,
+    /// Whether threads have been set since: those that have the step's CPUs may be their children.
+    is_later: bool,
 }
 
 impl Sorted {
@@ -339,14 +281,20 @@ impl Sorted {
         }
     }
 
+    /// Leaves those alone that were not seen and have these very CPUs from somebody else.
+    fn leave(&mut self, threads: Vec<Found>, cpus: &CpuList) {
+        let theirs = threads
+            .into_iter()
+            .filter(|found| found.is_placed_on(cpus) && !self.seen.contains(&found.thread));
+        self.left.extend(theirs.map(|found| found.thread));
+    }
+
     fn sort(&mut self, found: Found, cpus: &CpuList) {
-        let is_first_look = self.receipt.set + self.receipt.gone == 0;
         let wanted = found.usual.common(cpus);
         if found.is_realtime {
             self.receipt.realtime += 1;
         } else if found.cpus != found.usual {
-            // Later on these are children of threads that were set.
-            if is_first_look {
+            if !self.is_later {
                 self.receipt.pinned += 1;
                 if found.cpus == wanted {
                     self.left.push(found.thread);

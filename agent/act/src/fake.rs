@@ -1,8 +1,12 @@
 //! A host that is made up: threads are born and end, and calls fail, whenever a test wants it.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+};
 
-use crate::{CpuList, Found, Host, HostError, Journal, Knob, Members, Thread, Value};
+use crate::{Compared, CpuList, Found, Host, HostError, Journal, Knob, Members, Thread, Value};
 
 /// A thread that is made up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(crate) enum Happening {
     Death(usize),
 }
 
-/// A host that is made up. All of its threads are one agent's.
+/// A host that is made up. All of its threads are in one cgroup.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeHost {
     pub(crate) threads: BTreeMap<Thread, FakeThread>,
@@ -97,15 +101,48 @@ impl FakeHost {
 use Happening::{Birth, Death};
 
 impl Host for FakeHost {
-    fn threads(&mut self, _members: &Members) -> Result<Vec<Found>, HostError> {
+    fn threads(&mut self, members: &Members) -> Result<Vec<Found>, HostError> {
         self.call()?;
-        let found = self.threads.iter().map(|(&thread, row)| Found {
+        let is_one = |pid: u32| match members {
+            Members::Cgroup { .. } => true,
+            Members::Processes(processes) => processes.iter().any(|process| process.pid == pid),
+        };
+        let rows = self.threads.iter();
+        let found = rows.filter(|(thread, _)| is_one(thread.pid));
+        let found = found.map(|(&thread, row)| Found {
             thread,
             cpus: row.cpus.clone(),
             usual: row.usual.clone(),
             is_realtime: row.is_realtime,
         });
         Ok(found.collect())
+    }
+
+    /// All threads descend from those of any process.
+    fn family(&mut self, _members: &Members) -> Result<Vec<Found>, HostError> {
+        let all = Members::Cgroup {
+            path: PathBuf::new(),
+            id: 0,
+        };
+        self.threads(&all)
+    }
+
+    fn processes(&mut self, members: &Members) -> Result<Vec<Thread>, HostError> {
+        let pids: BTreeSet<u32> = self
+            .threads(members)?
+            .iter()
+            .map(|found| found.thread.pid)
+            .collect();
+        let process = |pid| Thread {
+            pid,
+            tid: pid,
+            started: 0,
+        };
+        Ok(pids.into_iter().map(process).collect())
+    }
+
+    fn compare(&mut self, knob: &Knob, with: &Value) -> Result<Compared, HostError> {
+        Ok(Compared::of(self.read(knob)?, with))
     }
 
     fn read(&mut self, knob: &Knob) -> Result<Option<Value>, HostError> {

@@ -18,7 +18,7 @@ pub enum Members {
         /// The number of its directory, which is its id: another may be made under its name.
         id: u64,
     },
-    /// These processes, by their first threads, and all that descend from them.
+    /// These processes, by their first threads. Those that descend from them may be another agent's.
     Processes(Vec<Thread>),
 }
 
@@ -33,6 +33,14 @@ pub struct Found {
     pub usual: CpuList,
     /// Whether the kernel runs it before all others: such threads were placed with care.
     pub is_realtime: bool,
+}
+
+impl Found {
+    /// Whether it has of these CPUs those that it can have, and not all that it usually could.
+    pub(crate) fn is_placed_on(&self, cpus: &CpuList) -> bool {
+        let wanted = self.usual.common(cpus);
+        self.cpus == wanted && wanted != self.usual
+    }
 }
 
 /// What a host refuses.
@@ -68,13 +76,44 @@ pub enum HostError {
     },
 }
 
+/// What a knob is set to, beside what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// That.
+    Same,
+    /// Something else.
+    Other(Value),
+    /// It is not there any more.
+    Gone,
+}
+
+impl Compared {
+    /// What was read, beside what it should be.
+    pub(crate) fn of(read: Option<Value>, with: &Value) -> Self {
+        match read {
+            None => Self::Gone,
+            Some(found) if found == *with => Self::Same,
+            Some(found) => Self::Other(found),
+        }
+    }
+}
+
 /// A host whose knobs can be read and changed.
 pub trait Host {
     /// All threads of an agent that are there now. Those that end meanwhile are left out.
     fn threads(&mut self, members: &Members) -> Result<Vec<Found>, HostError>;
 
+    /// The same, and those of processes that descend from them: they have what these gave them.
+    fn family(&mut self, members: &Members) -> Result<Vec<Found>, HostError>;
+
+    /// The processes of an agent, by their first threads.
+    fn processes(&mut self, members: &Members) -> Result<Vec<Thread>, HostError>;
+
     /// What a knob is set to; `None` if it is not there any more.
     fn read(&mut self, knob: &Knob) -> Result<Option<Value>, HostError>;
+
+    /// Whether a knob is set to something else. All that was set is asked for this again and again.
+    fn compare(&mut self, knob: &Knob, with: &Value) -> Result<Compared, HostError>;
 
     /// Sets a knob; `false` if it is not there any more. One that has taken another's number is not
     /// touched.

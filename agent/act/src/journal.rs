@@ -53,6 +53,12 @@ pub enum JournalError {
         /// Its length.
         bytes: u64,
     },
+    /// Not a line of it is one of a journal's.
+    #[error("{} is no journal of Hostler's: not a line of it is one", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file could not be read or written.
     #[error("{what} the journal {}: {source}", path.display())]
     File {
@@ -268,7 +274,22 @@ fn read(file: &File, path: &Path) -> Result<(Past, u64), JournalError> {
     file.take(MAX_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|error| failed("reading", error))?;
-    Ok(Journal::parsed(&bytes))
+    let (past, whole) = Journal::parsed(&bytes);
+    let is_empty = past.boot.is_none() && past.steps.is_empty();
+    if is_empty && (past.damaged > 0 || !may_begin_a_line(&bytes)) {
+        return Err(JournalError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    Ok((past, whole))
+}
+
+/// Whether this can be what was written of a journal's first line by one that was killed meanwhile.
+fn may_begin_a_line(bytes: &[u8]) -> bool {
+    let checksum = bytes.iter().take(8);
+    let rest = bytes.get(8..).unwrap_or_default();
+    checksum.into_iter().all(u8::is_ascii_hexdigit)
+        && rest.iter().zip(b" {").all(|(is, be)| is == be)
 }
 
 fn record(line: &[u8]) -> Option<Record> {

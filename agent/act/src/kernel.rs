@@ -3,10 +3,10 @@
 //! A thread's number may be another's a moment later. So a thread is known by when it was started as well,
 //! which is looked at before and after: while the thread is there, its number is nobody else's.
 
+mod processes;
 mod usual;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Component, Path, PathBuf},
@@ -20,7 +20,7 @@ use nix::{
 use procfs::{ProcError, process::Process};
 
 use self::usual::Cpusets;
-use crate::{CpuList, Found, Host, HostError, Knob, Members, Thread, Value};
+use crate::{Compared, CpuList, Found, Host, HostError, Knob, Members, Thread, Value};
 
 /// Scheduling classes that run before all others: `SCHED_FIFO`, `SCHED_RR` and `SCHED_DEADLINE`.
 const REALTIME: [u32; 3] = [1, 2, 6];
@@ -47,11 +47,26 @@ impl Kernel {
         })
     }
 
-    fn processes(&self, members: &Members) -> Result<Vec<u32>, HostError> {
-        match members {
-            Members::Cgroup { path, id } => self.processes_of_cgroup(path, *id),
-            Members::Processes(roots) => with_descendants(roots),
+    fn threads_of_cgroup(&self, path: &Path, id: u64) -> Result<Vec<Found>, HostError> {
+        let mut found = Vec::new();
+        for pid in self.processes_of_cgroup(path, id)? {
+            self.threads_of(pid, &mut found)?;
         }
+        Ok(found)
+    }
+
+    /// The threads of processes that are still there when they have been read: a number may be another's by
+    /// then.
+    fn threads_of_all(&self, processes: &[Thread]) -> Result<Vec<Found>, HostError> {
+        let mut all = Vec::new();
+        for process in processes {
+            let mut found = Vec::new();
+            self.threads_of(process.pid, &mut found)?;
+            if processes::is_there(*process)? {
+                all.extend(found);
+            }
+        }
+        Ok(all)
     }
 
     fn processes_of_cgroup(&self, path: &Path, id: u64) -> Result<Vec<u32>, HostError> {
@@ -113,11 +128,38 @@ impl Kernel {
 
 impl Host for Kernel {
     fn threads(&mut self, members: &Members) -> Result<Vec<Found>, HostError> {
-        let mut found = Vec::new();
-        for pid in self.processes(members)? {
-            self.threads_of(pid, &mut found)?;
+        match members {
+            Members::Cgroup { path, id } => self.threads_of_cgroup(path, *id),
+            Members::Processes(processes) => self.threads_of_all(processes),
         }
-        Ok(found)
+    }
+
+    fn family(&mut self, members: &Members) -> Result<Vec<Found>, HostError> {
+        match members {
+            // What leaves a cgroup belongs to another agent from then on.
+            Members::Cgroup { path, id } => self.threads_of_cgroup(path, *id),
+            Members::Processes(roots) => self.threads_of_all(&processes::with_descendants(roots)?),
+        }
+    }
+
+    fn processes(&mut self, members: &Members) -> Result<Vec<Thread>, HostError> {
+        match members {
+            Members::Cgroup { path, id } => {
+                let numbers = self.processes_of_cgroup(path, *id)?.into_iter();
+                let there = numbers.map(processes::by_number);
+                there.filter_map(Result::transpose).collect()
+            }
+            Members::Processes(all) => processes::those_there(all),
+        }
+    }
+
+    fn compare(&mut self, knob: &Knob, with: &Value) -> Result<Compared, HostError> {
+        let (Knob::Affinity(thread), Value::Cpus(cpus)) = (knob, with);
+        // That it is still the same thread need not be asked where nothing differs: that is what costs most.
+        match sched_getaffinity(pid_of(*thread)) {
+            Ok(set) if set == set_of(*thread, cpus)? => Ok(Compared::Same),
+            _ => Ok(Compared::of(self.read(knob)?, with)),
+        }
     }
 
     fn read(&mut self, knob: &Knob) -> Result<Option<Value>, HostError> {
@@ -239,38 +281,6 @@ fn is_gone(error: &io::Error) -> bool {
             .any(|gone| error.raw_os_error() == Some(*gone as i32))
 }
 
-/// Processes that are there still, and all that descend from them.
-fn with_descendants(roots: &[Thread]) -> Result<Vec<u32>, HostError> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    let processes = procfs::process::all_processes().map_err(|error| HostError::File {
-        what: "reading",
-        path: PathBuf::from("/proc"),
-        source: io::Error::other(error),
-    })?;
-    for process in processes.flatten() {
-        if let Ok(stat) = process.stat() {
-            let parent = stat.ppid.cast_unsigned();
-            children
-                .entry(parent)
-                .or_default()
-                .push(stat.pid.cast_unsigned());
-        }
-    }
-    let mut found = BTreeSet::new();
-    let mut next = Vec::new();
-    for root in roots {
-        if is_there(*root)? {
-            next.push(root.pid);
-        }
-    }
-    while let Some(pid) = next.pop() {
-        if found.insert(pid) {
-            next.extend(children.get(&pid).into_iter().flatten());
-        }
-    }
-    Ok(found.into_iter().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -330,8 +340,12 @@ mod tests {
         let knob = Knob::Affinity(*thread);
         let one = Value::Cpus(cpus.iter().take(1).collect());
         assert!(kernel.write(&knob, &one).expect("it can be set"));
-        assert_eq!(kernel.read(&knob).expect("it can be read"), Some(one));
         let old = Value::Cpus(cpus.clone());
+        let compared =
+            |kernel: &mut Kernel, with| kernel.compare(&knob, with).expect("it can be read");
+        assert_eq!(compared(&mut kernel, &one), Compared::Same);
+        assert_eq!(compared(&mut kernel, &old), Compared::Other(one.clone()));
+        assert_eq!(kernel.read(&knob).expect("it can be read"), Some(one));
         assert!(kernel.write(&knob, &old).expect("it can be set"));
         assert_eq!(kernel.read(&knob).expect("it can be read"), Some(old));
     }
@@ -377,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_members_as_their_parents_are() {
+    fn children_are_of_the_family_and_no_members_by_themselves() {
         let mut shell = Command::new("sh")
             .args(["-c", "sleep 600 & echo started; wait"])
             .stdout(Stdio::piped())
@@ -393,12 +407,14 @@ mod tests {
             tid: pid,
             started,
         };
-        let found = kernel().threads(&Members::Processes(vec![root]));
-        let found = found.expect("they can be read");
+        let members = Members::Processes(vec![root]);
+        let alone = kernel().processes(&members).expect("they can be read");
+        let found = kernel().family(&members).expect("they can be read");
         let child = found.iter().find(|found| found.thread.pid != pid);
         let child = child.expect("it has a child").thread;
         nix::sys::signal::kill(pid_of(child), nix::sys::signal::Signal::SIGKILL).expect("it runs");
         let _status = shell.wait().expect("it ends with its child");
+        assert_eq!(alone, [root]);
         assert_eq!(found.len(), 2);
     }
 

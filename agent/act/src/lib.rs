@@ -17,8 +17,8 @@ mod memory;
 
 pub use self::{
     cpus::{CpuList, CpuListError},
-    executor::{ActError, Executor, Looked, Order, Receipt, Restored, Yielded},
-    host::{Found, Host, HostError, Members},
+    executor::{ActError, Executor, Looked, Order, Receipt, Restored, Tended, Yielded},
+    host::{Compared, Found, Host, HostError, Members},
     journal::{Begun, Cause, Journal, JournalError, Past, Record, Stored},
     kernel::{Kernel, started},
     knob::{Change, Knob, Thread, Value},

@@ -28,8 +28,9 @@ impl<H: Host> Executor<H> {
         let stored = found.map(|(_, stored)| stored.clone());
         drop(in_force);
         let stored = stored.ok_or(ActError::NotInForce { step })?;
-        let (restored, failures) = self.restore(&stored);
+        let (restored, failures) = self.restore(step, &stored);
         if let Some(first) = failures.first {
+            self.half_undone.insert(step);
             return Err(ActError::NotRestored {
                 step,
                 knobs: failures.knobs,
@@ -42,6 +43,7 @@ impl<H: Host> Executor<H> {
             cause,
             restored,
         })?;
+        self.half_undone.remove(&step);
         Ok(restored)
     }
 
@@ -57,23 +59,7 @@ impl<H: Host> Executor<H> {
         steps.into_iter().map(undo).collect()
     }
 
-    /// Closes steps to agents that have no thread any more. Which.
-    pub fn undo_departed(&mut self, at_ms: u64) -> Result<BTreeSet<u64>, ActError> {
-        let in_force = self.past().in_force();
-        let all: Vec<(u64, Members)> = in_force
-            .map(|(step, stored)| (step, stored.begun.members.clone()))
-            .collect();
-        let mut departed = BTreeSet::new();
-        for (step, members) in all {
-            if self.host.threads(&members)?.is_empty() {
-                self.undo(step, Cause::Departed, at_ms)?;
-                departed.insert(step);
-            }
-        }
-        Ok(departed)
-    }
-
-    fn restore(&mut self, stored: &Stored) -> (Restored, Failures) {
+    fn restore(&mut self, step: u64, stored: &Stored) -> (Restored, Failures) {
         let (mut restored, mut failures) = (Restored::default(), Failures::default());
         let theirs: BTreeSet<&Knob> = stored.yielded.iter().map(|(_, knob, _)| knob).collect();
         for change in stored.begun.changes.iter().rev() {
@@ -83,7 +69,7 @@ impl<H: Host> Executor<H> {
                 failures.add(error);
             }
         }
-        if let Err(error) = self.restore_born(stored, &mut restored) {
+        if let Err(error) = self.restore_born(step, stored, &mut restored) {
             failures.add(error);
         }
         (restored, failures)
@@ -106,17 +92,26 @@ impl<H: Host> Executor<H> {
     }
 
     /// Threads that were born of those that were set have what these had. Where somebody else had given a
-    /// thread of the same process the same CPUs, one can't tell whose child it is, and it is left alone.
-    fn restore_born(&mut self, stored: &Stored, restored: &mut Restored) -> Result<(), HostError> {
+    /// thread of the same process the same CPUs, one can't tell whose child it is, and it is left alone. So is
+    /// what another step has set.
+    fn restore_born(
+        &mut self,
+        step: u64,
+        stored: &Stored,
+        restored: &mut Restored,
+    ) -> Result<(), HostError> {
         let mut known: BTreeSet<Thread> = stored.begun.changes.iter().map(thread_of).collect();
         let unsure: BTreeSet<u32> = stored.begun.left.iter().map(|thread| thread.pid).collect();
+        let members = with_later_ones(stored);
         for _ in 0..MAX_LOOKS {
-            let mut born = self.host.threads(&stored.begun.members)?;
+            let mut born = self.host.family(&members)?;
             born.retain(|found| {
-                let wanted = found.usual.common(&stored.begun.cpus);
-                let is_ours = found.cpus == wanted && wanted != found.usual && !found.is_realtime;
+                let is_ours = found.is_placed_on(&stored.begun.cpus) && !found.is_realtime;
                 is_ours && !unsure.contains(&found.thread.pid) && known.insert(found.thread)
             });
+            if !born.is_empty() {
+                self.leave_to_others(step, &members, &mut born);
+            }
             if born.is_empty() {
                 break;
             }
@@ -129,6 +124,33 @@ impl<H: Host> Executor<H> {
         }
         Ok(())
     }
+
+    /// Leaves out what other steps have set; of a family of processes, whole processes of which they have
+    /// set anything.
+    fn leave_to_others(&self, step: u64, members: &Members, born: &mut Vec<Found>) {
+        let others = self.past().in_force().filter(|(other, _)| *other != step);
+        let theirs: BTreeSet<Thread> = others
+            .flat_map(|(_, stored)| stored.begun.changes.iter().map(thread_of))
+            .collect();
+        match members {
+            Members::Cgroup { .. } => born.retain(|found| !theirs.contains(&found.thread)),
+            Members::Processes(_) => {
+                let theirs: BTreeSet<u32> = theirs.iter().map(|thread| thread.pid).collect();
+                born.retain(|found| !theirs.contains(&found.thread.pid));
+            }
+        }
+    }
+}
+
+/// The members of a step's agent, and the processes that have come to it since.
+fn with_later_ones(stored: &Stored) -> Members {
+    let Members::Processes(first) = &stored.begun.members else {
+        return stored.begun.members.clone();
+    };
+    let changed = stored.begun.changes.iter().map(thread_of);
+    let processes = changed.filter(|thread| thread.pid == thread.tid);
+    let all: BTreeSet<Thread> = first.iter().copied().chain(processes).collect();
+    Members::Processes(all.into_iter().collect())
 }
 
 fn thread_of(change: &Change) -> Thread {

@@ -49,6 +49,10 @@ fn order() -> Order {
     }
 }
 
+fn all(_step: u64) -> bool {
+    true
+}
+
 /// A host and its journal, in a folder of their own.
 struct Site {
     folder: TempDir,
@@ -161,13 +165,13 @@ fn what_somebody_else_sets_is_noticed_once_and_is_theirs() {
     let site = Site::new();
     let mut executor = site.executor(host([ordinary(), ordinary()]));
     let (step, _) = executor.place(order(), 1).expect("it is placed");
-    assert_eq!(executor.look(2).yielded, []);
+    assert_eq!(executor.look(all, 2).yielded, []);
     let row = executor.host.threads.get_mut(&thread(1));
     row.expect("it is there").cpus = cpus("0");
-    let yielded = executor.look(3).yielded;
+    let yielded = executor.look(all, 3).yielded;
     assert_eq!(yielded.len(), 1);
     assert_eq!(yielded[0].found, Value::Cpus(cpus("0")));
-    assert_eq!(executor.look(4).yielded, []);
+    assert_eq!(executor.look(all, 4).yielded, []);
     let restored = executor.undo(step, Cause::Exit, 5).expect("it is undone");
     assert_eq!((restored.restored, restored.foreign), (1, 1));
     assert_eq!(executor.host.threads[&thread(1)].cpus, cpus("0"));
@@ -181,9 +185,158 @@ fn a_knob_that_can_t_be_read_does_not_hide_what_was_done_to_others() {
     let row = executor.host.threads.get_mut(&thread(1));
     row.expect("it is there").cpus = cpus("0");
     executor.host.fails = Some((executor.host.calls + 1, false));
-    let looked = executor.look(2);
+    let looked = executor.look(all, 2);
     assert!(looked.failed.is_some());
     assert_eq!(looked.yielded.len(), 1);
+}
+
+#[test]
+fn whoever_comes_later_is_set_as_well_and_gets_back_what_they_had() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 4]));
+    let (step, _) = executor.place(order(), 1).expect("it is placed");
+    let tended = |executor: &mut Executor<FakeHost>| {
+        let tended = executor.tend(step, None, 2);
+        tended.expect("it is tended")
+    };
+    assert_eq!(tended(&mut executor), Tended::Followed(0));
+    // Of another process, and so of none that was set.
+    let newcomer = thread(50);
+    executor.host.threads.insert(newcomer, ordinary());
+    assert_eq!(tended(&mut executor), Tended::Followed(1));
+    assert_eq!(executor.host.threads[&newcomer].cpus, cpus("4-7"));
+    assert_eq!(tended(&mut executor), Tended::Followed(0));
+    executor.undo(step, Cause::Exit, 3).expect("it is undone");
+    let mut rows = executor.host.threads.values();
+    assert!(rows.all(|row| *row == ordinary()));
+}
+
+#[test]
+fn a_process_of_which_somebody_else_has_set_a_thread_gets_nothing_later() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 4]));
+    let (step, _) = executor.place(order(), 1).expect("it is placed");
+    let row = executor.host.threads.get_mut(&thread(0));
+    row.expect("it is there").cpus = cpus("0-7");
+    assert_eq!(executor.look(all, 2).yielded.len(), 1);
+    let child = Thread {
+        tid: 999,
+        ..thread(0)
+    };
+    executor.host.threads.insert(child, ordinary());
+    let tended = executor.tend(step, None, 3);
+    assert_eq!(tended.expect("it is tended"), Tended::Followed(0));
+    assert_eq!(executor.host.threads[&child], ordinary());
+}
+
+#[test]
+fn an_agent_that_has_gone_has_no_step_in_force() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 4]));
+    let (step, _) = executor.place(order(), 1).expect("it is placed");
+    executor.host.threads.clear();
+    let tended = executor.tend(step, None, 2);
+    assert_eq!(tended.expect("it is tended"), Tended::Departed);
+    assert_eq!(executor.past().in_force().count(), 0);
+}
+
+#[test]
+fn threads_that_have_ended_are_forgotten_when_they_are_many() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 100]));
+    let (step, _) = executor.place(order(), 1).expect("it is placed");
+    executor
+        .host
+        .threads
+        .retain(|thread, _| thread.started >= 70);
+    assert_eq!(executor.look(all, 2).yielded, []);
+    assert_eq!(executor.past().steps[&step].begun.changes.len(), 30);
+    executor.undo(step, Cause::Exit, 3).expect("it is undone");
+    let mut rows = executor.host.threads.values();
+    assert!(rows.all(|row| *row == ordinary()));
+}
+
+/// A rule's agent, of whose processes the first one is a member, and all others descend from it.
+fn order_of_first_process() -> Order {
+    let process = Thread {
+        tid: thread(0).pid,
+        ..thread(0)
+    };
+    Order {
+        members: Members::Processes(vec![process]),
+        ..order()
+    }
+}
+
+#[test]
+fn those_who_descend_from_an_agent_and_are_none_of_it_keep_what_they_have() {
+    let pinned = FakeThread {
+        cpus: cpus("4-7"),
+        ..ordinary()
+    };
+    let site = Site::new();
+    let rows = vec![ordinary(); 8].into_iter().chain([pinned.clone()]);
+    let mut executor = site.executor(host(rows));
+    let before = executor.host.threads.clone();
+    let (step, receipt) = executor
+        .place(order_of_first_process(), 1)
+        .expect("it is placed");
+    assert_eq!(receipt.set, 4);
+    executor.undo(step, Cause::Exit, 2).expect("it is undone");
+    assert_eq!(executor.host.threads, before);
+}
+
+#[test]
+fn what_was_born_after_a_step_is_watched_as_well() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 4]));
+    let (step, _) = executor
+        .place(order_of_first_process(), 1)
+        .expect("it is placed");
+    // Another process, born with the CPUs that its parent had been given.
+    let child = thread(50);
+    let placed = FakeThread {
+        cpus: cpus("4-7"),
+        ..ordinary()
+    };
+    executor.host.threads.insert(child, placed);
+    let process = Thread {
+        tid: child.pid,
+        ..child
+    };
+    let members = Members::Processes(vec![process]);
+    let tended = executor.tend(step, Some(members), 2);
+    assert_eq!(tended.expect("it is tended"), Tended::Followed(0));
+    let row = executor.host.threads.get_mut(&child);
+    row.expect("it is there").cpus = cpus("0-7");
+    assert_eq!(executor.look(all, 3).yielded.len(), 1);
+}
+
+#[test]
+fn what_could_be_put_back_of_a_step_is_not_taken_for_somebody_elses() {
+    let site = Site::new();
+    let mut executor = site.executor(host(vec![ordinary(); 4]));
+    let (step, _) = executor.place(order(), 1).expect("it is placed");
+    // The third of its calls: one thread has been put back.
+    executor.host.fails = Some((executor.host.calls + 3, false));
+    executor
+        .undo(step, Cause::Exit, 2)
+        .expect_err("a call fails");
+    assert_eq!(executor.look(all, 3).yielded, []);
+    executor.undo(step, Cause::Exit, 4).expect("it is undone");
+    let mut rows = executor.host.threads.values();
+    assert!(rows.all(|row| *row == ordinary()));
+}
+
+#[test]
+fn only_those_steps_are_looked_at_whose_turn_it_is() {
+    let site = Site::new();
+    let mut executor = site.executor(host([ordinary()]));
+    executor.place(order(), 1).expect("it is placed");
+    let row = executor.host.threads.get_mut(&thread(0));
+    row.expect("it is there").cpus = cpus("0");
+    assert_eq!(executor.look(|step| step != 1, 2).yielded, []);
+    assert_eq!(executor.look(all, 3).yielded.len(), 1);
 }
 
 fn rows() -> impl Strategy<Value = Vec<FakeThread>> {
@@ -296,7 +449,7 @@ proptest! {
             set.insert(thread, only);
         }
         if looks {
-            prop_assert!(executor.look(2).failed.is_none());
+            prop_assert!(executor.look(all, 2).failed.is_none());
         }
         executor.undo(step, Cause::Exit, 3).expect("it is undone");
         for (thread, only) in set {

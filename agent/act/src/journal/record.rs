@@ -1,6 +1,6 @@
 //! What is written down, and what it adds up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +25,19 @@ pub enum Record {
         #[serde(flatten)]
         begun: Begun,
     },
-    /// More is about to be changed by a step: threads that were born meanwhile.
+    /// More is about to be changed by a step: threads that were born meanwhile, or came later.
     More {
         /// The step.
         step: u64,
         /// What.
         changes: Vec<Change>,
+    },
+    /// Threads of a step have ended: nothing of them is left to be put back.
+    Ended {
+        /// The step.
+        step: u64,
+        /// Which.
+        threads: Vec<Thread>,
     },
     /// A step is done.
     Done {
@@ -108,6 +115,8 @@ pub enum Cause {
     },
     /// Another step to the same agent takes its place.
     Replaced,
+    /// Somebody wants the agent left alone.
+    LeftAlone,
     /// The agent has gone, and there is nothing to put back.
     Departed,
     /// The host was started anew, which took it back.
@@ -154,6 +163,16 @@ impl Past {
             }
             Record::More { step, changes } => {
                 return self.of(step, |stored| stored.begun.changes.extend(changes));
+            }
+            Record::Ended { step, threads } => {
+                let threads: BTreeSet<Thread> = threads.into_iter().collect();
+                let has_ended = |Knob::Affinity(thread): &Knob| threads.contains(thread);
+                return self.of(step, |stored| {
+                    stored
+                        .begun
+                        .changes
+                        .retain(|change| !has_ended(&change.knob));
+                });
             }
             Record::Done { step, receipt, .. } => {
                 return self.of(step, |stored| stored.receipt = Some(receipt));

@@ -208,6 +208,33 @@ fn a_line_that_makes_no_sense_is_counted_and_the_others_hold() {
     );
 }
 
+#[test]
+fn a_file_that_is_no_journal_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("notes");
+    for text in ["half a line", "one line\n", "two\nlines", "0123abcd later"] {
+        fs::write(&path, text).expect("there is room");
+        let opened = Journal::open(&path, "boot", 0);
+        assert!(
+            matches!(opened, Err(JournalError::Foreign { .. })),
+            "{text:?}: {opened:?}"
+        );
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+    }
+}
+
+#[test]
+fn half_of_a_journals_first_line_is_no_reason_to_refuse_it() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("journal");
+    let bytes = written(&[begun(1, vec![])]);
+    for cut in [0, 1, 8, 9, 10, 30] {
+        fs::write(&path, &bytes[..cut]).expect("there is room");
+        let opened = Journal::open(&path, "boot", 0).expect("it is one");
+        assert_eq!(opened.past().damaged, 0);
+    }
+}
+
 proptest! {
     #[test]
     fn wherever_it_is_cut_what_is_whole_is_read(cut in 0_usize..2_000) {
