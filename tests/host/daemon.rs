@@ -59,6 +59,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: commands_ask_the_daemon_and_say_what_their_own_probes_would,
     },
     Test {
+        name: "a_daemon_that_acts_is_paused_and_resumed_by_command_and_another_refuses",
+        needs: &[],
+        run: a_daemon_that_acts_is_paused_and_resumed_by_command_and_another_refuses,
+    },
+    Test {
         name: "a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces",
         needs: &[],
         run: a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces,
@@ -381,6 +386,32 @@ fn commands_ask_the_daemon_and_say_what_their_own_probes_would(host: &Host) {
     assert!(refusal.contains("no daemon listens at"), "{refusal}");
     load.kill().expect("it runs");
     load.wait().expect("it ends");
+}
+
+fn a_daemon_that_acts_is_paused_and_resumed_by_command_and_another_refuses(_host: &Host) {
+    let daemon = Daemon::start("");
+    let refused = daemon.ask(&["pause"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let refusal = String::from_utf8_lossy(&refused.stderr);
+    assert!(refusal.contains("`plan.mode` is not `act`"), "{refusal}");
+    let (status, _) = said(&daemon.ask(&["status"]));
+    assert!(status.contains("none: plan.mode is not act"), "{status}");
+    let journal = daemon.folder.path().join("journal");
+    let act = format!("[plan]\nmode = 'act'\njournal = '{}'", journal.display());
+    let text = daemon.configuration(daemon.address, &act);
+    fs::write(&daemon.file, text).expect("there is room");
+    said(&daemon.ask(&["config", "reload"]));
+    let changes = |words: &[&str]| said(&daemon.ask(words)).0;
+    assert!(changes(&["pause"]).contains("paused; 0 in force"));
+    assert!(changes(&["status"]).contains("paused; 0 in force"));
+    assert!(!changes(&["resume"]).contains("paused"));
+    assert_eq!(changes(&["undo", "--all"]), "nothing is in force\n");
+    assert!(changes(&["status"]).contains("paused; 0 in force"));
+    let unknown = daemon.ask(&["undo", "7"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    let outcome = String::from_utf8_lossy(&unknown.stdout);
+    assert!(outcome.contains("no step 7 is in force"), "{outcome}");
+    daemon.end();
 }
 
 fn a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces(_host: &Host) {

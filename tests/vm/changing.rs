@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    hash::{BuildHasher as _, RandomState},
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostler_act::{Cause, Journal, Past};
+use hostler_act::{Cause, Journal, Members, Past};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -18,8 +19,8 @@ use tempfile::TempDir;
 
 use crate::{
     Test,
-    guest::{Guest, HOSTLER},
-    holder::{Holder, affinity_of, set_affinity},
+    guest::{Balancing, Guest, HOSTLER},
+    holder::{self, Holder, affinity_of, set_affinity, threads_of},
     placement::PAGES,
 };
 
@@ -29,54 +30,62 @@ pub(crate) const TESTS: &[Test] = &[
         a_daemon_brings_an_agent_together_and_all_is_as_it_was_after_its_end,
     ),
     (
-        "what_a_killed_daemon_has_changed_the_next_one_takes_back",
-        what_a_killed_daemon_has_changed_the_next_one_takes_back,
-    ),
-    (
-        "what_a_killed_daemon_has_changed_is_taken_back_without_another_one",
-        what_a_killed_daemon_has_changed_is_taken_back_without_another_one,
+        "whenever_a_daemon_is_killed_all_can_be_put_back",
+        whenever_a_daemon_is_killed_all_can_be_put_back,
     ),
     (
         "a_signal_takes_all_back_at_once",
         a_signal_takes_all_back_at_once,
+    ),
+    (
+        "an_agent_of_a_rule_is_moved_and_given_back_by_hand",
+        an_agent_of_a_rule_is_moved_and_given_back_by_hand,
     ),
 ];
 
 /// An emulated machine takes its time, and a plan needs some seconds to go by.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Threads that the holder has beside its first one.
+/// How long to wait before looking again.
+const TRY: Duration = Duration::from_millis(500);
+
+/// Threads that the holder has beside its first one, and the one that computes.
 const MORE: usize = 3;
 
 /// A daemon with a folder of its own.
-struct Daemon {
-    child: Child,
-    journal: PathBuf,
+pub(crate) struct Daemon {
+    process: Process,
+    pub(crate) journal: PathBuf,
     folder: TempDir,
 }
 
+/// It is gone when this is dropped, also by a test that fails: the next one's daemon needs its port.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already can't be killed, and need not be.
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
 impl Daemon {
-    fn start(mode: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("there is room"), mode)
+    pub(crate) fn start(mode: &str) -> Self {
+        Self::start_in(tempfile::tempdir().expect("there is room"), mode, "")
     }
 
-    /// In the folder of one before it.
-    fn start_in(folder: TempDir, mode: &str) -> Self {
-        let path = folder.path().display();
-        let config = format!(
-            "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
-             [signals]\nwakes = true\n\
-             [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n"
-        );
-        let file = folder.path().join("hostler.toml");
-        fs::write(&file, config).expect("there is room");
-        let mut child = Command::new(HOSTLER)
+    /// In the folder of one before it, with some rules.
+    fn start_in(folder: TempDir, mode: &str, rules: &str) -> Self {
+        let file = configure(folder.path(), mode, rules);
+        let child = Command::new(HOSTLER)
             .args(["run", "--config"])
             .arg(&file)
             .stderr(Stdio::piped())
             .spawn()
             .expect("hostler can be started");
-        let said = BufReader::new(child.stderr.take().expect("it is a pipe"));
+        let mut process = Process(child);
+        let said = BufReader::new(process.0.stderr.take().expect("it is a pipe"));
         let mut said = said.lines().map_while(Result::ok);
         let measures = |line: String| {
             println!("{line}");
@@ -85,31 +94,60 @@ impl Daemon {
         assert!(said.any(measures), "it measures");
         thread::spawn(move || said.for_each(|line| println!("{line}")));
         Self {
-            child,
+            process,
             journal: folder.path().join("journal"),
             folder,
         }
+    }
+
+    /// Has it read another configuration.
+    pub(crate) fn reload_with(&self, mode: &str) {
+        configure(self.folder.path(), mode, "");
+        self.asked(&["config", "reload"]);
     }
 
     fn past(&self) -> Past {
         past(&self.journal)
     }
 
+    /// Runs a command that asks it; what it said.
+    pub(crate) fn asked(&self, words: &[&str]) -> String {
+        let mut command = Command::new(HOSTLER);
+        let socket = self.folder.path().join("control.sock");
+        command.args(words).arg("--socket").arg(socket);
+        let output = command.output().expect("hostler can be started");
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     fn tell(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("a process id");
+        let id = i32::try_from(self.process.0.id()).expect("a process id");
         kill(Pid::from_raw(id), signal).expect("it runs");
     }
 
     /// Sends a signal and waits for the end. Its folder is left.
-    fn end(mut self, signal: Signal) -> TempDir {
+    pub(crate) fn end(mut self, signal: Signal) -> TempDir {
         self.tell(signal);
-        self.child.wait().expect("it ends");
+        self.process.0.wait().expect("it ends");
         self.folder
     }
 }
 
+/// Writes a daemon's configuration.
+fn configure(folder: &Path, mode: &str, rules: &str) -> PathBuf {
+    let path = folder.display();
+    let config = format!(
+        "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
+         [signals]\nwakes = true\n\
+         [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n{rules}"
+    );
+    let file = folder.join("hostler.toml");
+    fs::write(&file, config).expect("there is room");
+    file
+}
+
 /// What `hostler journal` says.
-fn told(journal: &Path) -> String {
+pub(crate) fn told(journal: &Path) -> String {
     let output = Command::new(HOSTLER)
         .args(["journal", "--journal"])
         .arg(journal)
@@ -123,35 +161,36 @@ fn past(journal: &Path) -> Past {
     Journal::read(journal).expect("it can be read")
 }
 
-/// A process that runs on node 0, may run anywhere, and has its memory on node 1.
-fn apart(guest: &Guest) -> Holder {
+/// A process that computes on node 0, may run anywhere, and has its memory on node 1.
+///
+/// The kernel has hidden some of its pages to see who touches them, as it does on any host that balances
+/// memory between nodes, and balances no longer: it would take the process to its memory. Nor does the
+/// process ever sleep: whoever wakes it up would take it to its own node.
+fn apart(guest: &Guest) -> (Holder, Balancing) {
     let mut apart = Holder::start("apart", PAGES);
     apart.tell(&format!("run-on {}", guest.nodes[1][0]));
     apart.tell("touch");
     apart.tell(&format!("run-on {}", guest.nodes[0][0]));
-    apart.tell("run-anywhere");
+    let balances = Balancing::set(true);
+    apart.tell("compute 2000");
+    drop(balances);
+    let off = Balancing::set(false);
+    apart.tell("compute-on");
     apart.tell(&format!("threads {MORE}"));
-    apart
+    apart.tell("run-anywhere");
+    (apart, off)
 }
 
-fn threads(holder: &Holder) -> Vec<u32> {
-    let folder = format!("/proc/{}/task", holder.pid());
-    let entries = fs::read_dir(folder).expect("it runs");
-    let names = entries.map(|entry| entry.expect("it is there").file_name());
-    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
-    names.filter_map(number).collect()
-}
-
-fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
-    let all = threads(holder).into_iter();
+pub(crate) fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
+    let all = threads_of(holder.pid()).into_iter();
     all.map(|thread| (thread, affinity_of(thread))).collect()
 }
 
-/// Has the holder compute until the daemon has placed it. On which node.
-fn until_placed(guest: &Guest, holder: &mut Holder) -> usize {
+/// Waits until the daemon has placed the holder. On which node.
+fn until_placed(guest: &Guest, holder: &Holder) -> usize {
     let give_up = Instant::now() + PATIENCE;
     loop {
-        holder.tell("compute 500");
+        thread::sleep(TRY);
         let all = affinities(holder);
         let is_on = |node: &&Vec<usize>| all.iter().all(|(_, cpus)| cpus == *node);
         if let Some(node) = guest.nodes.iter().position(|node| is_on(&node)) {
@@ -170,10 +209,10 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn a_daemon_brings_an_agent_together_and_all_is_as_it_was_after_its_end(guest: &Guest) {
-    let mut apart = apart(guest);
+    let (apart, _off) = apart(guest);
     let before = affinities(&apart);
     let daemon = Daemon::start("act");
-    let node = until_placed(guest, &mut apart);
+    let node = until_placed(guest, &apart);
     let past = daemon.past();
     let (&number, step) = past.steps.iter().next().expect("it is written down");
     assert_eq!(step.begun.agent, apart.name);
@@ -228,58 +267,147 @@ fn a_daemon_brings_an_agent_together_and_all_is_as_it_was_after_its_end(guest: &
     assert_eq!(cause, Cause::Exit);
 }
 
-fn what_a_killed_daemon_has_changed_the_next_one_takes_back(guest: &Guest) {
-    let mut apart = apart(guest);
-    let before = affinities(&apart);
-    let daemon = Daemon::start("act");
-    until_placed(guest, &mut apart);
-    let folder = daemon.end(Signal::SIGKILL);
-    assert_ne!(
-        affinities(&apart),
-        before,
-        "it is killed before it can take anything back"
-    );
-    let daemon = Daemon::start_in(folder, "observe");
-    until("all is as it was", || affinities(&apart) == before);
-    let is_found = |past: &Past| {
-        let mut steps = past.steps.values();
-        steps.all(|step| matches!(step.undone, Some((_, Cause::Found, _))))
-    };
-    until("the journal says so", || is_found(&daemon.past()));
-    daemon.end(Signal::SIGTERM);
+/// When a daemon is killed.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So long after it has begun to measure.
+    Measuring(Duration),
+    /// So long after it has begun to write a step down.
+    Placing(Duration),
+    /// So long after it was told to end, with a step in force.
+    Ending(Duration),
 }
 
-fn what_a_killed_daemon_has_changed_is_taken_back_without_another_one(guest: &Guest) {
-    let mut apart = apart(guest);
-    let before = affinities(&apart);
-    let daemon = Daemon::start("act");
-    until_placed(guest, &mut apart);
-    let journal = daemon.journal.clone();
-    let undo = || {
-        let mut command = Command::new(HOSTLER);
-        command.args(["undo", "--all", "--journal"]).arg(&journal);
-        command.output().expect("hostler can be started")
-    };
-    let refused = undo();
-    let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(sentence.contains("kill -USR1"), "{sentence}");
-    let _folder = daemon.end(Signal::SIGKILL);
-    let undone = undo();
-    assert!(undone.status.success(), "{undone:?}");
-    assert_eq!(affinities(&apart), before);
+impl Moment {
+    /// By chance; the more often where most happens.
+    fn by_chance(round: usize) -> Self {
+        let chance = RandomState::new().hash_one(round);
+        let within =
+            |most: Duration| most.mul_f64(f64::from((chance >> 32) as u32) / 2.0_f64.powi(32));
+        match round % 5 {
+            0 => Self::Measuring(within(Duration::from_secs(14))),
+            1 | 2 => Self::Placing(within(Duration::from_millis(60))),
+            3 => Self::Placing(within(Duration::from_millis(600))),
+            _ => Self::Ending(within(Duration::from_millis(60))),
+        }
+    }
+
+    fn wait_for(self, guest: &Guest, daemon: &Daemon, agent: &Holder, written: u64) {
+        let after = match self {
+            Self::Measuring(after) => after,
+            Self::Placing(after) => {
+                let length = || fs::metadata(&daemon.journal).map_or(0, |file| file.len());
+                let give_up = Instant::now() + PATIENCE;
+                while length() <= written && Instant::now() < give_up {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                after
+            }
+            Self::Ending(after) => {
+                until_placed(guest, agent);
+                daemon.tell(Signal::SIGTERM);
+                after
+            }
+        };
+        thread::sleep(after);
+    }
+}
+
+/// With as many kills in each of three guests, fifty and one in all.
+const KILLS: usize = 17;
+
+fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
+    let _off = Balancing::set(false);
+    let mut folder = tempfile::tempdir().expect("there is room");
+    let journal = folder.path().join("journal");
+    let mut placed = 0;
+    for round in 0..KILLS {
+        let moment = Moment::by_chance(round);
+        let mut agent = Holder::start(&format!("killed-{round}"), PAGES);
+        agent.tell(&format!("run-on {}", guest.nodes[1][0]));
+        agent.tell("touch");
+        agent.tell(&format!("run-on {}", guest.nodes[0][0]));
+        agent.tell("compute-on");
+        agent.tell("threads 60");
+        agent.tell("run-anywhere");
+        let before = affinities(&agent);
+        let daemon = Daemon::start_in(folder, "act", "");
+        let written = fs::metadata(&journal).map_or(0, |file| file.len());
+        moment.wait_for(guest, &daemon, &agent, written);
+        folder = daemon.end(Signal::SIGKILL);
+        let changed = affinities(&agent)
+            .iter()
+            .zip(&before)
+            .filter(|(now, was)| now != was)
+            .count();
+        println!(
+            "killed at {moment:?}: {changed} of {} threads changed",
+            before.len()
+        );
+        placed += usize::from(changed > 0);
+        if round % 2 == 0 {
+            let mut command = Command::new(HOSTLER);
+            command.args(["undo", "--all", "--journal"]).arg(&journal);
+            let undone = command.output().expect("hostler can be started");
+            assert!(undone.status.success() || !journal.exists(), "{undone:?}");
+        } else {
+            let next = Daemon::start_in(folder, "observe", "");
+            until("all is as it was", || affinities(&agent) == before);
+            folder = next.end(Signal::SIGTERM);
+        }
+        assert_eq!(affinities(&agent), before, "{moment:?}");
+        if journal.exists() {
+            assert_eq!(past(&journal).in_force().count(), 0, "{moment:?}");
+        }
+    }
+    assert!(placed > 0, "no kill came while something was changed");
 }
 
 fn a_signal_takes_all_back_at_once(guest: &Guest) {
-    let mut apart = apart(guest);
+    let (apart, _off) = apart(guest);
     let before = affinities(&apart);
     let daemon = Daemon::start("act");
-    until_placed(guest, &mut apart);
+    until_placed(guest, &apart);
+    // The journal is the daemon's.
+    let mut command = Command::new(HOSTLER);
+    command
+        .args(["undo", "--all", "--journal"])
+        .arg(&daemon.journal);
+    let refused = command.output().expect("hostler can be started");
+    let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(sentence.contains("kill -USR1"), "{sentence}");
     daemon.tell(Signal::SIGUSR1);
     until("all is as it was", || affinities(&apart) == before);
     // Two plans would have been made since.
     for _ in 0..40 {
-        apart.tell("compute 500");
+        thread::sleep(TRY);
         assert_eq!(affinities(&apart), before, "it goes on");
     }
+    daemon.end(Signal::SIGTERM);
+}
+
+fn an_agent_of_a_rule_is_moved_and_given_back_by_hand(guest: &Guest) {
+    let (apart, _off) = apart(guest);
+    let before = affinities(&apart);
+    let folder = tempfile::tempdir().expect("there is room");
+    let rule = format!(
+        "[[rule]]\nname = 'held'\nmatch.cmdline = ' {} {PAGES}$'\n",
+        holder::WORD
+    );
+    let daemon = Daemon::start_in(folder, "act", &rule);
+    until_placed(guest, &apart);
+    let past = daemon.past();
+    let mut steps = past.in_force();
+    let held = steps.find(|(_, step)| matches!(step.begun.members, Members::Processes(_)));
+    let (step, _) = held.expect("the agent is its processes");
+    until("it is carried out", || {
+        daemon.asked(&["status"]).contains("1 in force")
+    });
+    assert!(daemon.asked(&["pause"]).contains("paused; 1 in force"));
+    let undone = daemon.asked(&["undo", &step.to_string()]);
+    assert!(undone.contains("is taken back"), "{undone}");
+    assert_eq!(affinities(&apart), before);
+    let resumed = daemon.asked(&["resume"]);
+    assert!(!resumed.contains("paused"), "{resumed}");
     daemon.end(Signal::SIGTERM);
 }

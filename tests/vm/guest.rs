@@ -81,6 +81,26 @@ pub(crate) fn hostler(words: &[&str]) -> Vec<Value> {
         .collect()
 }
 
+/// The kernel's own balancing of memory between nodes, as it was before when this is dropped.
+pub(crate) struct Balancing(String);
+
+impl Balancing {
+    const PATH: &str = "/proc/sys/kernel/numa_balancing";
+
+    pub(crate) fn set(is_on: bool) -> Self {
+        let before = fs::read_to_string(Self::PATH).expect("this kernel balances");
+        let value = if is_on { "1" } else { "0" };
+        fs::write(Self::PATH, value).expect("a guest's may be set");
+        Self(before)
+    }
+}
+
+impl Drop for Balancing {
+    fn drop(&mut self) {
+        fs::write(Self::PATH, &self.0).expect("it may be set back");
+    }
+}
+
 /// A `hostler` that measures, until its end or a signal. Dropping it leaves it alone.
 pub(crate) struct Running(Child);
 

@@ -7,6 +7,7 @@ mod acting;
 mod changing;
 mod controllers;
 mod doctor;
+mod fleet;
 mod guest;
 mod holder;
 mod hotplug;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         changing::TESTS,
         controllers::TESTS,
         doctor::TESTS,
+        fleet::TESTS,
         hotplug::TESTS,
         nodes::TESTS,
         placement::TESTS,

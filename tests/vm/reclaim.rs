@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Test,
-    guest::{Guest, Running},
+    guest::{Balancing, Guest, Running},
     holder::{Holder, number_in},
 };
 
@@ -57,25 +57,6 @@ fn run(command: &str, words: &[&str]) {
     let output = Command::new(command).args(words).output();
     let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
     assert!(output.status.success(), "{command} {words:?}: {output:?}");
-}
-
-/// The kernel's own balancing of memory between nodes, as it was before when this is dropped.
-struct Balancing(String);
-
-impl Balancing {
-    const PATH: &str = "/proc/sys/kernel/numa_balancing";
-
-    fn turn_on() -> Self {
-        let before = fs::read_to_string(Self::PATH).expect("this kernel balances");
-        fs::write(Self::PATH, "1").expect("a guest's may be turned on");
-        Self(before)
-    }
-}
-
-impl Drop for Balancing {
-    fn drop(&mut self) {
-        fs::write(Self::PATH, &self.0).expect("it may be turned back");
-    }
 }
 
 /// Hostler, which measures the pressure of an agent.
@@ -148,7 +129,7 @@ fn pages_swapped_out_and_fetched_again_are_those_of_the_cgroup_s_own_file(guest:
 }
 
 fn pages_that_follow_a_thread_to_another_node_are_those_that_the_kernel_counts(guest: &Guest) {
-    let _balancing = Balancing::turn_on();
+    let _balancing = Balancing::set(true);
     let counts = || [vmstat("numa_hint_faults"), vmstat("numa_pages_migrated")];
     let mut holder = Holder::start("nodes", PAGES);
     holder.tell(&run_on(guest, 0));

@@ -19,7 +19,7 @@ use clap::{
 };
 use std::{ffi::OsString, path::PathBuf};
 
-use changes::{JOURNAL_HELP, UNDO_HELP};
+use changes::{JOURNAL_HELP, PAUSE_EXAMPLES, PAUSE_HELP, RESUME_EXAMPLES, UNDO_HELP};
 pub(crate) use changes::{JournalArgs, UndoArgs};
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
@@ -125,9 +125,15 @@ pub(crate) enum Command {
     /// Show what Hostler has changed on this host, why, and what became of it
     #[command(long_about = JOURNAL_HELP)]
     Journal(JournalArgs),
-    /// Take back what Hostler has changed on this host, where no daemon does it
+    /// Take back what Hostler has changed on this host
     #[command(long_about = UNDO_HELP)]
     Undo(UndoArgs),
+    /// Make the daemon change nothing more on this host, until it is resumed
+    #[command(long_about = PAUSE_HELP, after_long_help = PAUSE_EXAMPLES)]
+    Pause,
+    /// Let the daemon change this host again, after a pause or `hostler undo --all`
+    #[command(after_long_help = RESUME_EXAMPLES)]
+    Resume,
     /// Record all signals of all agents
     #[command(long_about = RECORD_HELP)]
     Record(RecordArgs),
@@ -293,6 +299,8 @@ impl Command {
             | Self::Report(_)
             | Self::Journal(_)
             | Self::Undo(_)
+            | Self::Pause
+            | Self::Resume
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => None,
@@ -328,6 +336,8 @@ impl Command {
             | Self::Report(_)
             | Self::Journal(_)
             | Self::Undo(_)
+            | Self::Pause
+            | Self::Resume
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

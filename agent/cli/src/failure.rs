@@ -151,7 +151,8 @@ impl Failure {
                 (Some(hint.to_owned()), 1)
             }
             Self::Changes(ChangesError::Journal(JournalError::Held { .. })) => {
-                let hint = "`kill -USR1 $(pidof hostler)` makes the daemon take all back.";
+                let hint = "`hostler undo` asks the daemon if no `--journal` is named, and \
+                            `kill -USR1 $(pidof hostler)` makes it take all back.";
                 (Some(hint.to_owned()), 1)
             }
             Self::History(error) => (error.hint().map(str::to_owned), 1),

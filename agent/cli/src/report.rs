@@ -464,6 +464,8 @@ pub(crate) struct DoctorReport {
     pub(crate) host: Vec<(String, String)>,
     /// Each signal and its source.
     pub(crate) signals: Vec<SignalRow>,
+    /// What can be changed, and by what.
+    pub(crate) effects: Vec<SignalRow>,
     /// Kernel memory.
     pub(crate) maps: Vec<MapRow>,
     /// Programs in the kernel and what they cost.
@@ -472,7 +474,7 @@ pub(crate) struct DoctorReport {
     pub(crate) limits: Vec<String>,
 }
 
-/// A signal and where it comes from.
+/// A signal and where it comes from, or an effect and how it is done.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct SignalRow {
     /// The signal's name.

@@ -22,7 +22,7 @@ pub(crate) mod schema {
 }
 
 pub use self::{
-    client::{AgentPlaces, Client},
+    client::{AgentPlaces, Client, UndoneStep},
     error::ControlError,
     schema::{FiringAlert, StatusResponse as Status},
     watched::{Watched, WatchedError},

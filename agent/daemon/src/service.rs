@@ -150,16 +150,12 @@ impl<L: Fn(&RawLog)> Service<L> {
                 Event::Reload => {
                     (measuring, _) = self.reload(measuring, &mut events)?;
                 }
-                Event::Asked(Question::Agents(answer)) => {
-                    let places = measuring.agent_places();
-                    // Whoever asked may have gone.
-                    let _is_gone = answer.send(places.map_err(|error| error.to_string()));
-                }
                 Event::Asked(Question::Reload(answer)) => {
                     let differences;
                     (measuring, differences) = self.reload(measuring, &mut events)?;
                     let _is_gone = answer.send(differences);
                 }
+                Event::Asked(Question::OfHost(question)) => measuring.answer(question),
                 Event::Restore => {
                     tracing::warn!(
                         "taking back all that was changed; the next reload lets changes begin again"

@@ -7,6 +7,7 @@
 
 pub mod conduct;
 pub mod lately;
+mod owners;
 pub mod placing;
 mod policy;
 mod step;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 pub use self::{
     lately::Lately,
+    owners::Owners,
     placing::Loss,
     policy::Policy,
     step::{Action, Check, Peer, Step, Undo},
@@ -54,6 +56,11 @@ pub enum LeftAlone {
         /// The highest number of a node.
         highest: u32,
     },
+    /// A scheduler that was loaded into the kernel decides where threads run.
+    OtherScheduler {
+        /// Its name.
+        name: String,
+    },
     /// Nothing has been seen yet.
     NothingSeen,
 }
@@ -69,6 +76,8 @@ pub struct Staying {
     pub system: u64,
     /// Somebody wants them left alone.
     pub opted_out: u64,
+    /// kubelet gives them their CPUs.
+    pub kubelet: u64,
 }
 
 /// What to change on a host, by what happened on it lately. The same arguments always give the same plan.
@@ -81,6 +90,9 @@ pub fn plan(lately: &Lately, topology: &Topology, policy: &Policy) -> Plan {
     };
     if !topology.has_several_nodes() {
         return nothing(LeftAlone::OneNode);
+    }
+    if let Some(name) = policy.owners.scheduler.clone() {
+        return nothing(LeftAlone::OtherScheduler { name });
     }
     if lately.seen_ns() == 0 {
         return nothing(LeftAlone::NothingSeen);

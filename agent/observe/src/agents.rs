@@ -27,6 +27,18 @@ pub struct AgentPlace {
     pub processes: u32,
 }
 
+/// A process, told from a later one with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgentProcess {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in clock ticks since the host was.
+    pub started_ticks: u64,
+}
+
+/// Agents with their processes.
+pub type AgentProcesses = Vec<(Arc<Agent>, Vec<AgentProcess>)>;
+
 /// What an agent was made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
@@ -167,6 +179,12 @@ impl Directory {
             Origin::Rule(key) => Some(key.clone()),
             _ => None,
         }
+    }
+
+    /// An agent that is no cgroup of its own.
+    pub(crate) fn if_no_cgroup(&self, lease: SlotLease) -> Option<&Arc<Agent>> {
+        let entry = self.entries.get(&lease)?;
+        matches!(entry.origin, Origin::Rule(_) | Origin::Program(_)).then_some(&entry.agent)
     }
 
     /// The path of a known cgroup below the root.

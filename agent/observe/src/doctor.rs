@@ -1,9 +1,11 @@
 //! What this host allows: for each signal the source in use, the better ones, and why not those.
 
+mod effects;
 mod placement;
 
 use std::{fs, path::Path};
 
+pub use self::effects::effects;
 use hostler_decide::scene::Availability;
 
 use crate::{

@@ -31,7 +31,7 @@ use hostler_decide::{
 
 use self::{claims::ClaimsSeen, node_memory::NodeMemories, polls::Polls, sockets::Sockets};
 use crate::{
-    AgentPlace, Available, ObserveError, ProbeClock, ThreadSource,
+    AgentPlace, AgentProcess, AgentProcesses, Available, ObserveError, ProbeClock, ThreadSource,
     agents::Directory,
     cgroups::Hierarchy,
     claims::{Claim, Claims},
@@ -281,6 +281,28 @@ impl Observer {
             })
         });
         Ok(places.collect())
+    }
+
+    /// Agents that are no cgroups, with their processes.
+    pub fn processes(&mut self) -> Result<AgentProcesses, ObserveError> {
+        self.follow_events();
+        self.refresh_claims()?;
+        let mut by_agent = BTreeMap::<SlotLease, Vec<AgentProcess>>::new();
+        for row in self.snapshot.processes()? {
+            let process = AgentProcess {
+                pid: row.tgid,
+                started_ticks: row.started_ticks,
+            };
+            by_agent
+                .entry(self.lease_of(&row))
+                .or_default()
+                .push(process);
+        }
+        let by_agent = by_agent.into_iter().filter_map(|(lease, processes)| {
+            let agent = self.directory.if_no_cgroup(lease)?;
+            Some((Arc::clone(agent), processes))
+        });
+        Ok(by_agent.collect())
     }
 
     /// The probes, for what they cost.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 use hostler_daemon::config::journal_file;
 
 const JOURNAL_EXAMPLES: &str = "\
@@ -21,15 +21,30 @@ taken back, which it is when it does not help, when Hostler ends, and when someb
 const UNDO_EXAMPLES: &str = "\
 Examples:
   hostler undo --all                 all that is in force
-  hostler undo 17 18                 two steps
-  kill -USR1 $(pidof hostler)        all, while the daemon runs";
+  hostler undo 17 18                 two steps, and leave their agents alone
+  kill -USR1 $(pidof hostler)        all, also where the daemon answers nobody";
 
 pub(super) const UNDO_HELP: &str = "\
-Take back what Hostler has changed on this host, where no daemon does it
+Take back what Hostler has changed on this host
 
-A daemon takes back what it has changed when it ends, and what one that was killed has left when it \
-starts. This does the same without one. Whatever somebody else has set meanwhile is left to them. While a \
-daemon runs that acts, the journal is its own: SIGUSR1 makes it take all back.";
+A daemon that runs does it, and changes nothing more after `--all` until `hostler resume`; agents whose \
+steps are named are left alone from then on. It takes back what it has changed when it ends, too, and when \
+it starts what one that was killed has left. Where none runs, this does the same without one. Whatever \
+somebody else has set meanwhile is left to them.";
+
+pub(super) const PAUSE_EXAMPLES: &str = "\
+Examples:
+  hostler pause && hostler status    what is in force meanwhile";
+
+pub(super) const RESUME_EXAMPLES: &str = "\
+Examples:
+  hostler resume                     go on as plans want it";
+
+pub(super) const PAUSE_HELP: &str = "\
+Make the daemon change nothing more on this host, until it is resumed
+
+What is in force stays in force: `hostler undo` takes it back. A reload of the configuration, or a restart, \
+lets changes begin again as `hostler resume` does.";
 
 /// Which journal.
 #[derive(Args, Clone, Debug)]
@@ -40,6 +55,11 @@ pub(crate) struct JournalFileArgs {
 }
 
 impl JournalFileArgs {
+    /// Whether another one is meant than the daemon's.
+    pub(crate) fn is_named(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> PathBuf {
         self.journal.clone().unwrap_or_else(journal_file)
@@ -63,19 +83,15 @@ pub(crate) struct JournalArgs {
 
 /// What to take back.
 #[derive(Args, Debug)]
-#[command(after_long_help = UNDO_EXAMPLES)]
+#[command(after_long_help = UNDO_EXAMPLES, group = ArgGroup::new("which").required(true))]
 pub(crate) struct UndoArgs {
     /// Which one.
     #[command(flatten)]
     pub(crate) file: JournalFileArgs,
     /// The numbers of steps
-    #[arg(
-        value_name = "STEP",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
+    #[arg(value_name = "STEP", group = "which")]
     pub(crate) steps: Vec<u64>,
     /// All that are in force
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(crate) all: bool,
 }

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use hostler_observe::{
-    MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, blind_spots,
+    MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, blind_spots, effects,
     host_facts,
 };
 
@@ -78,6 +78,7 @@ fn report(observer: &mut Observer, limits: Vec<String>) -> Result<DoctorReport, 
             .into_iter()
             .map(signal_row)
             .collect(),
+        effects: effects().into_iter().map(signal_row).collect(),
         maps: observer
             .map_costs(threads)
             .into_iter()

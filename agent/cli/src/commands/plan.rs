@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hostler_daemon::Schedule;
 use hostler_decide::{
-    plan::{Lately, Policy, plan},
+    plan::{Lately, Owners, Policy, plan},
     scene::Scene,
     signal::{LossSignal, Reading},
     window::Window,
 };
-use hostler_observe::Options;
+use hostler_observe::{Options, owners};
 
 use super::{Need, Source, announce};
 use crate::{
@@ -58,6 +58,12 @@ pub(crate) fn run(args: &PlanArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
     }
     let policy = Policy {
         opted_out: args.leave.clone(),
+        // A recording does not tell of them.
+        owners: if args.source.from.is_some() {
+            Owners::default()
+        } else {
+            owners()
+        },
     };
     let report = PlanReport {
         plan: plan(&lately, &facts.topology, &policy),

@@ -23,6 +23,10 @@ pub(crate) fn doctor_text(report: &DoctorReport, width: usize, color: bool) -> S
     let sections = [
         ("Host", host(&report.host, width)),
         ("Signals", signals(&report.signals, width, paint)),
+        (
+            "What can be changed",
+            signals(&report.effects, width, paint),
+        ),
         ("Kernel memory", maps(&report.maps, width, paint)),
         (
             "Programs in the kernel",

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use hostler_act::{ActError, Cause, Knob, Past, Restored, Stored, Value};
+use hostler_act::{Cause, Knob, Past, Restored, Stored, Value};
+use hostler_daemon::control::UndoneStep;
 use serde::Serialize;
 
 use super::{
@@ -25,8 +26,7 @@ pub(crate) fn journal_text(past: &Past, limit: usize, width: usize, color: bool)
     let shown = shown(past, limit);
     let mut text = match past.steps.len() {
         0 => "Nothing was changed.\n".to_owned(),
-        1 => format!("1 step, {in_force} in force\n"),
-        all => format!("{all} steps, {in_force} in force\n"),
+        all => format!("{}, {in_force} in force\n", counted(all as u64, "step")),
     };
     let left_out = past.steps.len() - shown.len();
     if left_out > 0 {
@@ -41,8 +41,8 @@ pub(crate) fn journal_text(past: &Past, limit: usize, width: usize, color: bool)
     if past.damaged > 0 {
         let _infallible = writeln!(
             text,
-            "{} lines make no sense and are left out: somebody else wrote to it, or the disk is ill",
-            past.damaged
+            "{} left out for making no sense: somebody else wrote to it, or the disk is ill",
+            counted(past.damaged, "line")
         );
     }
     for (number, stored) in shown {
@@ -86,10 +86,10 @@ fn state(stored: &Stored) -> &'static str {
 fn sentences(stored: &Stored) -> Vec<String> {
     let begun = &stored.begun;
     let threads = stored.receipt.map_or_else(String::new, |receipt| {
-        let mut words = format!(": {} threads", receipt.set);
+        let mut words = format!(": {}", counted(receipt.set, "thread"));
         for (count, what) in [
-            (receipt.pinned, "have CPUs of their own and were left"),
-            (receipt.realtime, "run in real time and were left"),
+            (receipt.pinned, "left since they have CPUs of their own"),
+            (receipt.realtime, "left since they run in real time"),
             (receipt.gone, "ended meanwhile"),
         ] {
             if count > 0 {
@@ -136,6 +136,7 @@ fn because(cause: &Cause) -> String {
         Cause::Worse { how } => format!("since it did not help ({})", printable(how)),
         Cause::Failed { reason } => format!("since it failed ({})", printable(reason)),
         Cause::Replaced => "for another step".to_owned(),
+        Cause::LeftAlone => "since it is to be left alone".to_owned(),
         Cause::Departed => "since the agent has gone".to_owned(),
         Cause::Reboot => "since the host was started anew".to_owned(),
     }
@@ -144,13 +145,13 @@ fn because(cause: &Cause) -> String {
 fn outcome(restored: &Restored) -> String {
     let mut parts = Vec::new();
     for (count, what) in [
-        (restored.restored + restored.as_was, "have what they had"),
+        (restored.restored + restored.as_was, "as before"),
         (
             restored.born,
-            "that were born meanwhile have what their parents had",
+            "born meanwhile and now as their parents were before",
         ),
-        (restored.gone, "have ended"),
-        (restored.foreign, "are left to who set them"),
+        (restored.gone, "ended"),
+        (restored.foreign, "left to who has set them since"),
     ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));
@@ -162,19 +163,25 @@ fn outcome(restored: &Restored) -> String {
     format!("of its threads, {}", parts.join(", "))
 }
 
+/// So many of something.
+fn counted(many: u64, what: &str) -> String {
+    let end = if many == 1 { "" } else { "s" };
+    format!("{many} {what}{end}")
+}
+
 fn time(at_ms: u64) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(at_ms);
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// What came of taking steps back, its last line's end included.
-pub(crate) fn undone_text(outcomes: &[(u64, Result<Restored, ActError>)]) -> String {
+pub(crate) fn undone_text(outcomes: &[UndoneStep]) -> String {
     if outcomes.is_empty() {
         return "nothing is in force\n".to_owned();
     }
-    let line = |(step, undone): &(u64, Result<Restored, ActError>)| match undone {
+    let line = |(step, undone): &UndoneStep| match undone {
         Ok(restored) => format!("step {step} is taken back: {}\n", outcome(restored)),
-        Err(error) => format!("step {step} is not taken back: {error}\n"),
+        Err(error) => format!("step {step} is not taken back: {}\n", printable(error)),
     };
     outcomes.iter().map(line).collect()
 }

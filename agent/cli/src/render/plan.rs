@@ -84,6 +84,11 @@ fn left_alone(reason: &LeftAlone) -> String {
             "This host has a node with number {highest}, and Hostler tells nodes 0 to 15 apart: it moves \
              nothing here."
         ),
+        LeftAlone::OtherScheduler { name } => format!(
+            "The scheduler '{}' was loaded into the kernel (sched_ext) and decides where threads run: \
+             Hostler leaves them to it.",
+            printable(name)
+        ),
         LeftAlone::NothingSeen => {
             "Nothing was seen, so there is nothing to plan by. Watch longer, or begin sooner in the \
              recording."
@@ -189,6 +194,7 @@ fn staying(staying: &Staying) -> String {
         (staying.idle, "idle"),
         (staying.system, "parts of the host"),
         (staying.opted_out, "left alone as wanted"),
+        (staying.kubelet, "left to kubelet's CPU manager"),
     ];
     let parts: Vec<String> = parts
         .into_iter()

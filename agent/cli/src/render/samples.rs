@@ -161,6 +161,12 @@ pub(super) fn doctor() -> DoctorReport {
                 ..SignalRow::default()
             },
         ],
+        effects: vec![SignalRow {
+            signal: text("threads onto a NUMA node"),
+            in_use: Some(text("sched_setaffinity")),
+            note: text("done if `plan.mode` is `act`"),
+            ..SignalRow::default()
+        }],
         maps: vec![
             MapRow {
                 name: text("AGENTS"),

@@ -46,6 +46,7 @@ pub(crate) fn status_text(report: &StatusReport, width: usize) -> String {
                 }),
         ),
         ("history", report.history.clone()),
+        ("changes", report.changes.clone()),
         ("alerts", firing(report)),
         ("agents", count(report.agents)),
         ("watched by", count(report.watchers.into())),
@@ -114,6 +115,7 @@ mod tests {
             configuration: "/etc/hostler/hostler.toml".to_owned(),
             metrics_address: Some("127.0.0.1:9465".to_owned()),
             history: "kept in /var/lib/hostler".to_owned(),
+            changes: "none: plan.mode is not act".to_owned(),
             alerts: vec![
                 AlertLine {
                     name: "tools-wait".to_owned(),
@@ -153,6 +155,7 @@ mod tests {
             configuration /etc/hostler/hostler.toml
             metrics       http(s)://127.0.0.1:9465/metrics
             history       kept in /var/lib/hostler
+            changes       none: plan.mode is not act
             alerts        2 fire:
             agents        4,462
             watched by    1

@@ -23,6 +23,8 @@ pub(crate) struct StatusReport {
     pub(crate) metrics_address: Option<String>,
     /// Whether a history is kept, and where or why not.
     pub(crate) history: String,
+    /// Whether the host is changed.
+    pub(crate) changes: String,
     /// Alerts that fire, as far as they are told one by one.
     pub(crate) alerts: Vec<AlertLine>,
     /// Alerts that fire.
@@ -92,6 +94,7 @@ impl From<Status> for StatusReport {
             configuration: status.configuration,
             metrics_address: (!address.is_empty()).then_some(address),
             history: status.history,
+            changes: status.changes,
             alerts: status.alerts.into_iter().map(AlertLine::from).collect(),
             alerts_firing: status.alerts_firing,
             agents: status.agents,

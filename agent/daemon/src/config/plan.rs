@@ -47,7 +47,10 @@ impl PlanConfig {
             }
             PlanMode::Advise | PlanMode::Act => Ok(Some(Self {
                 interval,
-                policy: Policy { opted_out },
+                policy: Policy {
+                    opted_out,
+                    ..Policy::default()
+                },
                 acts: *mode == PlanMode::Act,
             })),
         }

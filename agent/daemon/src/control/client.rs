@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use hostler_act::Restored;
 use hostler_decide::signal::Agent;
 use hyper_util::rt::TokioIo;
 use nix::{
@@ -22,8 +23,8 @@ use super::{
     ControlError, Status, Watched,
     error::did,
     schema::{
-        ListAgentsRequest, ReloadRequest, StatusRequest, WatchRequest,
-        control_client::ControlClient,
+        ListAgentsRequest, PauseRequest, ReloadRequest, ResumeRequest, StatusRequest, UndoRequest,
+        WatchRequest, control_client::ControlClient,
     },
 };
 use crate::recording::{MAX_READING_BYTES, messages};
@@ -40,6 +41,9 @@ pub struct Client {
     pub(super) runtime: Runtime,
     asked: ControlClient<Channel>,
 }
+
+/// A step that was to be taken back, by its number, and what came of it, or why it is still in force.
+pub type UndoneStep = (u64, Result<Restored, String>);
 
 /// An agent that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +113,36 @@ impl Client {
         let mut asked = self.asked.clone();
         let answer = self.answer(asked.reload(ReloadRequest {}))?;
         Ok(answer.differences)
+    }
+
+    /// Makes the daemon begin no more changes. Tells in words what is in force.
+    pub fn pause(&self) -> Result<String, ControlError> {
+        let mut asked = self.asked.clone();
+        Ok(self.answer(asked.pause(PauseRequest {}))?.changes)
+    }
+
+    /// Lets the daemon begin changes again. Tells in words what is in force.
+    pub fn resume(&self) -> Result<String, ControlError> {
+        let mut asked = self.asked.clone();
+        Ok(self.answer(asked.resume(ResumeRequest {}))?.changes)
+    }
+
+    /// Makes the daemon take steps back, or all if none are named. Tells of each what came of it, or why it
+    /// is still in force.
+    pub fn undo(&self, steps: Vec<u64>) -> Result<Vec<UndoneStep>, ControlError> {
+        let mut asked = self.asked.clone();
+        let answer = self.answer(asked.undo(UndoRequest { steps }))?;
+        let undone = answer.steps.into_iter().map(|undone| {
+            let restored = Restored {
+                restored: undone.restored,
+                born: undone.born,
+                as_was: undone.as_was,
+                gone: undone.gone,
+                foreign: undone.foreign,
+            };
+            (undone.step, undone.error.map_or(Ok(restored), Err))
+        });
+        Ok(undone.collect())
     }
 
     /// Watches what it reads from now on.

@@ -45,6 +45,11 @@ pub enum ControlError {
 }
 
 impl ControlError {
+    /// Whether the daemon is not in a state to do what was asked for.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Answer { what: REFUSED, .. })
+    }
+
     /// What to do about it, in a sentence.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -66,11 +71,14 @@ impl ControlError {
 /// What an answer does that tells of a missing right.
 const REFUSED_RIGHT: &str = "does not allow it";
 
+/// What an answer does that tells of a state in which it can't be done.
+const REFUSED: &str = "refused";
+
 /// What a status means, in words.
 pub(super) fn did(status: &tonic::Status) -> &'static str {
     match status.code() {
         tonic::Code::PermissionDenied => REFUSED_RIGHT,
-        tonic::Code::FailedPrecondition => "refused",
+        tonic::Code::FailedPrecondition => REFUSED,
         tonic::Code::ResourceExhausted => "has no room for it",
         tonic::Code::Aborted => "ended it",
         _ => "failed",

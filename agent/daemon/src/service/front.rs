@@ -113,7 +113,7 @@ impl Front {
         })?;
         let (handed, from_loop) = channel(ROOM);
         let (desk, alerts) = AlertDesk::start()?;
-        let (acting, planning) = ActThread::start()?;
+        let (acting, planning) = ActThread::start(questions.clone())?;
         let state = Arc::new(State::new(config, desk, PlanDesk::acting(planning)));
         let history = HistoryThread::start(Arc::clone(state.history()))?;
         let to_history = history.sender(Arc::clone(state.history()));

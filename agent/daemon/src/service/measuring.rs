@@ -12,11 +12,13 @@ use hostler_decide::{
     window::WindowSum,
 };
 use hostler_observe::{
-    AgentPlace, ObserveError, Observer, Options, RunTimeStatistics, give_back_free_memory,
-    has_several_nodes,
+    ObserveError, Observer, Options, RunTimeStatistics, give_back_free_memory, has_several_nodes,
 };
 
-use super::tick::{Beginning, Pace, ProbeCost, Tick, Told};
+use super::{
+    questions::HostQuestion,
+    tick::{Beginning, Pace, ProbeCost, Tick, Told},
+};
 use crate::{config::Config, recording::wall_ms_at};
 
 /// Ticks between two samples of what the programs cost: the statistics cost something themselves, so
@@ -65,9 +67,20 @@ impl Measuring {
         self.observer.alarms()
     }
 
-    /// Who is there, with threads.
-    pub(super) fn agent_places(&mut self) -> Result<Vec<AgentPlace>, ObserveError> {
-        self.observer.agents()
+    /// Answers; whoever asked may have gone.
+    pub(super) fn answer(&mut self, question: HostQuestion) {
+        let in_words = |error: ObserveError| error.to_string();
+        match question {
+            HostQuestion::Agents(answer) => {
+                drop(answer.send(self.observer.agents().map_err(in_words)));
+            }
+            HostQuestion::Processes(answer) => {
+                drop(answer.send(self.observer.processes().map_err(in_words)));
+            }
+            HostQuestion::LookAgain(agent, processes) => {
+                self.observer.look_again_at_memory(&agent, processes);
+            }
+        }
     }
 
     /// What measuring began with, if it is to be read at each `tick`.

@@ -1,5 +1,6 @@
 //! What somebody who looks after the host allows.
 
+use super::Owners;
 use crate::{agent_pattern::AgentPattern, identity::Kind, signal::Agent};
 
 /// What may be changed.
@@ -7,6 +8,8 @@ use crate::{agent_pattern::AgentPattern, identity::Kind, signal::Agent};
 pub struct Policy {
     /// Agents that are left alone.
     pub opted_out: Vec<AgentPattern>,
+    /// Who else decides where threads run.
+    pub owners: Owners,
 }
 
 /// Whether an agent may be moved.
@@ -18,9 +21,16 @@ pub(super) enum Leave {
     System,
     /// Somebody wants it left alone.
     OptedOut,
+    /// kubelet gives it its CPUs.
+    Kubelet,
 }
 
 impl Policy {
+    /// Whether an agent may be moved.
+    pub fn lets_move(&self, agent: &Agent) -> bool {
+        self.leave_for(agent) == Leave::Granted
+    }
+
     pub(super) fn leave_for(&self, agent: &Agent) -> Leave {
         if agent.kind == Kind::System {
             return Leave::System;
@@ -31,6 +41,8 @@ impl Policy {
             .any(|pattern| pattern.matches(&agent.name));
         if is_out {
             Leave::OptedOut
+        } else if self.owners.has_kubelet_for(agent) {
+            Leave::Kubelet
         } else {
             Leave::Granted
         }
@@ -59,10 +71,37 @@ mod tests {
     fn the_host_and_whoever_is_opted_out_are_left_alone() {
         let policy = Policy {
             opted_out: vec!["*db*".parse().expect("a pattern")],
+            ..Policy::default()
         };
         let leave = |name, kind| policy.leave_for(&agent(name, kind));
         assert_eq!(leave("agents/coder", Kind::Agent), Leave::Granted);
         assert_eq!(leave("agents/db-1", Kind::Agent), Leave::OptedOut);
         assert_eq!(leave("sshd", Kind::System), Leave::System);
+    }
+    #[test]
+    fn pods_are_left_to_a_kubelet_that_gives_containers_cpus() {
+        let at = |place: &str| Agent {
+            place: place.into(),
+            ..agent("coder", Kind::Agent)
+        };
+        let leave = |kubelet, place| {
+            let owners = Owners {
+                kubelet,
+                ..Owners::default()
+            };
+            let policy = Policy {
+                owners,
+                ..Policy::default()
+            };
+            policy.leave_for(&at(place))
+        };
+        for pod in [
+            "/kubepods.slice/kubepods-pod1.slice/cri-1.scope",
+            "/kubepods/pod1/1",
+        ] {
+            assert_eq!(leave(true, pod), Leave::Kubelet);
+            assert_eq!(leave(false, pod), Leave::Granted);
+        }
+        assert_eq!(leave(true, "/agents.slice/coder"), Leave::Granted);
     }
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use hostler_common::slot::{FIRST_AGENT, SlotLease};
-use hostler_decide::node_memory::{NodeBytes, NodeMemory};
+use hostler_decide::{
+    node_memory::{NodeBytes, NodeMemory},
+    signal::Agent,
+};
 
 use super::Observer;
 use crate::{ObserveError, clock::now_ns, numa_maps::NumaMaps};
@@ -23,8 +26,8 @@ const FIRST_BUDGET: Duration = Duration::from_millis(200);
 /// The shortest time between two looks at one agent, in ns: memory moves slowly.
 const CYCLE_NS: u64 = 30_000_000_000;
 
-/// Processes with more than this are not looked at, nor is anything told of their agents: the walk of one mapping can't be interrupted, and would
-/// hold up whoever changes it.
+/// Processes with more than this are not looked at, nor is anything told of their agents: the walk of one
+/// mapping can't be interrupted, and would hold up whoever changes it.
 const MAX_RESIDENT_BYTES: u64 = 8 << 30;
 
 /// Whose turn it is.
@@ -52,6 +55,15 @@ impl Observer {
     /// finds something.
     pub(super) fn start_node_memory(&mut self) -> Result<(), ObserveError> {
         self.look_at_node_memory(FIRST_BUDGET, now_ns())
+    }
+
+    /// Has an agent looked at before all others, whose memory has just been moved; these are its processes.
+    pub fn look_again_at_memory(&mut self, agent: &Agent, processes: Vec<u32>) {
+        // Since then another may have got its slot.
+        let entry = self.directory.entry_mut(agent.id);
+        if entry.is_some_and(|entry| *entry.agent == *agent) {
+            self.node_memories.queue.push_front((agent.id, processes));
+        }
     }
 
     /// Goes on looking.

@@ -1,27 +1,31 @@
 //! Changes the host, on a thread of its own: the only one that may, and it does nothing else.
 //!
-//! Whoever plans tells it what to do and hears what could not be done; neither waits for the other. What
-//! waits to be done is bounded by the pace of steps.
+//! Whoever plans tells it what to do and hears what could not be done; neither waits for the other. It waits
+//! for the loop, which never waits for it, where only that knows which processes an agent is. What waits to be
+//! done is bounded by the pace of steps.
 
 mod actor;
+mod asking;
 mod bringing;
 
 use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use hostler_act::Restored;
 use hostler_common::slot::SlotLease;
-use hostler_decide::plan::{Step, conduct::Outcome};
+use hostler_decide::plan::{Policy, Step, conduct::Outcome};
+use tokio::sync::{mpsc::Sender as Questions, oneshot};
 
-use self::actor::Actor;
-use super::super::ServiceError;
+use self::{actor::Actor, asking::Asking};
+use super::super::{ServiceError, questions::Question};
 use crate::metrics::ActCost;
 
 /// What the thread is told.
@@ -32,22 +36,34 @@ pub(super) enum Told {
         journal: PathBuf,
         /// Whether to act.
         acts: bool,
+        /// Who may be moved.
+        policy: Policy,
     },
+    /// Who may be moved from now on.
+    Allow(Policy),
     /// To carry out a step.
     Place(Arc<Step>),
     /// What came of one.
     Judged(Outcome),
     /// To take back all that is in force.
     RestoreAll,
+    /// To take back all that is in force, since somebody else decides where threads run.
+    StepAside,
+    /// To take back these steps, or all, and to say what came of it.
+    Undo(Option<Vec<u64>>, oneshot::Sender<Vec<Undone>>),
     /// To take all back, and to end.
     End,
 }
+
+/// A step that was to be taken back, by its number, and what came of it, or in words why it is still in
+/// force.
+pub(super) type Undone = (u64, Result<Restored, String>);
 
 /// What it tells whoever plans.
 pub(super) enum Report {
     /// A step to this agent could not be carried out.
     Refused(SlotLease),
-    /// Somebody else has set a knob of this agent.
+    /// Somebody else has set a knob of this agent, or had its step taken back.
     Yielded(SlotLease, Arc<str>),
 }
 
@@ -74,15 +90,17 @@ pub(super) struct ActCounts {
     in_force: AtomicU64,
     yielded: AtomicU64,
     pages_moved: AtomicU64,
+    /// Nothing is begun, also of what was told already.
+    is_paused: AtomicBool,
 }
 
 impl ActThread {
     /// Starts the thread, which changes nothing until it is configured.
-    pub(super) fn start() -> Result<(Self, Acting), ServiceError> {
+    pub(super) fn start(questions: Questions<Question>) -> Result<(Self, Acting), ServiceError> {
         let (told, heard) = channel();
         let (report, reports) = channel();
         let counts = Arc::<ActCounts>::default();
-        let actor = Actor::new(Arc::clone(&counts), report);
+        let actor = Actor::new(Arc::clone(&counts), report, Asking::new(questions));
         let thread = std::thread::Builder::new()
             .name("hostler-act".to_owned())
             .spawn(move || {
@@ -129,6 +147,16 @@ impl Acting {
     /// Tells it; `false` if it has ended.
     pub(super) fn tell(&self, told: Told) -> bool {
         self.told.send(told).is_ok()
+    }
+
+    /// Lets it begin nothing, not even what it was told already, or lets it go on.
+    pub(super) fn pause(&self, is_paused: bool) {
+        self.counts.is_paused.store(is_paused, Relaxed);
+    }
+
+    /// Whether it begins nothing.
+    pub(super) fn is_paused(&self) -> bool {
+        self.counts.is_paused.load(Relaxed)
     }
 
     /// What it told meanwhile.

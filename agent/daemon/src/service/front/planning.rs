@@ -9,13 +9,16 @@ use std::{
 
 use hostler_common::slot::SlotLease;
 use hostler_decide::{
-    plan::{Lately, LeftAlone, Plan, conduct::Conduct, plan},
+    plan::{Lately, LeftAlone, Owners, Plan, Policy, conduct::Conduct, plan},
     topology::Topology,
     window::Window,
 };
 
+use hostler_observe::owners;
+use tokio::sync::oneshot;
+
 use super::{
-    acting::{Acting, Report, Told},
+    acting::{Acting, Report, Told, Undone},
     state::thread_cpu_time,
 };
 use crate::{
@@ -39,8 +42,8 @@ struct Planning {
     conduct: Conduct,
     /// `None` where nothing can be changed.
     acting: Option<Acting>,
-    /// No step is chosen until it is configured again.
-    is_paused: bool,
+    /// Who else decides where threads run, as it was last looked at.
+    owners: Owners,
     /// When the last plan was made, or measuring began, in ns of the monotonic clock.
     planned_ns: Option<u64>,
     /// Who was to go where, by the last plan.
@@ -74,24 +77,59 @@ impl PlanDesk {
             planning.config.clone_from(&config.plan);
             planning.is_left_alone_said = false;
             planning.said.clear();
-            planning.conduct = Conduct::default();
+            planning.conduct.begin_anew();
         }
         if planning.config.is_none() {
             planning.forget();
         }
-        planning.is_paused = false;
+        planning.pause(false);
         planning.tell(Told::Configure {
             journal: config.journal.clone(),
             acts: planning.acts(),
+            policy: planning.policy(),
         });
     }
 
-    /// Takes back all that was changed, and changes nothing until it is configured again.
+    /// Takes back all that was changed, and changes nothing until that is resumed, or it is configured again.
     pub(super) fn restore(&self) {
         let mut planning = self.planning();
-        planning.is_paused = true;
-        planning.conduct = Conduct::default();
+        planning.stop();
         planning.tell(Told::RestoreAll);
+    }
+
+    /// Begins nothing more to be changed, or lets that begin again; `None` where nothing is changed anyway.
+    pub(super) fn pause(&self, is_paused: bool) -> Option<()> {
+        let planning = self.planning();
+        planning.acts().then(|| planning.pause(is_paused))
+    }
+
+    /// Takes back these steps, or all: what comes of it is told later. `None` where nothing is changed anyway.
+    pub(super) fn undo(&self, steps: Option<Vec<u64>>) -> Option<oneshot::Receiver<Vec<Undone>>> {
+        let mut planning = self.planning();
+        if !planning.acts() {
+            return None;
+        }
+        if steps.is_none() {
+            planning.stop();
+        }
+        let (answer, answered) = oneshot::channel();
+        planning.tell(Told::Undo(steps, answer));
+        Some(answered)
+    }
+
+    /// In words, whether the host is changed.
+    pub(super) fn changes(&self) -> String {
+        let planning = self.planning();
+        let Some(acting) = planning.acting.as_ref().filter(|_| planning.acts()) else {
+            return "none: plan.mode is not act".to_owned();
+        };
+        let cost = acting.cost();
+        let now = if acting.is_paused() {
+            "paused"
+        } else {
+            "made as plans want it"
+        };
+        format!("{now}; {} in force, {} so far", cost.in_force, cost.begun)
     }
 
     /// Measuring begins, also anew.
@@ -109,6 +147,7 @@ impl PlanDesk {
         };
         let began = thread_cpu_time();
         planning.lately.follow(window);
+        planning.look_at_owners();
         planning.judge(window);
         let planned_ns = *planning.planned_ns.get_or_insert(window.from_ns);
         let passed = Duration::from_nanos(window.to_ns.saturating_sub(planned_ns));
@@ -135,9 +174,47 @@ impl PlanDesk {
 impl Planning {
     fn forget(&mut self) {
         self.lately = Lately::default();
-        self.conduct = Conduct::default();
+        self.conduct.begin_anew();
         self.planned_ns = None;
         self.said.clear();
+    }
+
+    /// No more is begun, and of what is on trial nothing is expected any more.
+    fn stop(&mut self) {
+        self.pause(true);
+        self.conduct.begin_anew();
+    }
+
+    fn pause(&self, is_paused: bool) {
+        self.acting
+            .iter()
+            .for_each(|acting| acting.pause(is_paused));
+    }
+
+    /// Who may be moved.
+    fn policy(&self) -> Policy {
+        let policy = self.config.as_ref().map(|config| config.policy.clone());
+        Policy {
+            owners: self.owners.clone(),
+            ..policy.unwrap_or_default()
+        }
+    }
+
+    /// Looks who else decides where threads run, and steps aside for them.
+    fn look_at_owners(&mut self) {
+        if self.acting.is_none() {
+            return;
+        }
+        let owners = owners();
+        if owners == self.owners {
+            return;
+        }
+        self.owners = owners;
+        if self.owners.scheduler.is_some() {
+            self.conduct.begin_anew();
+            self.tell(Told::StepAside);
+        }
+        self.tell(Told::Allow(self.policy()));
     }
 
     /// Whether steps are carried out.
@@ -169,7 +246,8 @@ impl Planning {
     }
 
     fn act(&mut self, plan: &Plan) {
-        if self.is_paused || !self.acts() {
+        let is_paused = self.acting.as_ref().is_none_or(Acting::is_paused);
+        if is_paused || !self.acts() {
             return;
         }
         for step in self.conduct.choose(plan) {
@@ -181,7 +259,7 @@ impl Planning {
     }
 
     fn plan(&mut self, config: &PlanConfig) {
-        let plan = plan(&self.lately, &self.topology, &config.policy);
+        let plan = plan(&self.lately, &self.topology, &self.policy());
         self.cost.plans += 1;
         self.cost.steps = plan.steps.len() as u64;
         self.cost.lost = plan.now;
@@ -191,6 +269,7 @@ impl Planning {
             }
             return;
         }
+        self.is_left_alone_said = false;
         let steps = plan.steps.iter();
         let said = steps.map(|step| (step.agent.id, step.nodes().to_vec()));
         let said: BTreeSet<_> = said.collect();
@@ -230,6 +309,7 @@ fn why_not(reason: &LeftAlone) -> &'static str {
     match reason {
         LeftAlone::OneNode => "the host has one NUMA node",
         LeftAlone::TooManyNodes { .. } => "the host has nodes that are not told apart",
+        LeftAlone::OtherScheduler { .. } => "a scheduler was loaded into the kernel (sched_ext)",
         LeftAlone::NothingSeen => "nothing was seen",
     }
 }
@@ -243,7 +323,6 @@ mod tests {
         identity::Kind,
         node_memory::{NodeBytes, NodeMemory},
         placement::Placement,
-        plan::Policy,
         signal::{Agent, AgentSource},
         window::RunQueueWindow,
     };

@@ -296,6 +296,7 @@ impl State {
             silent_ms: milliseconds(uptime.saturating_sub(last)),
             history: self.history.state(),
             alerts: self.alerts.firing().iter().map(firing).collect(),
+            changes: self.plans.changes(),
             alerts_firing: self.alerts.counts().iter().map(|(_, _, count)| count).sum(),
             ..Status::default()
         }

@@ -1,7 +1,7 @@
 //! What the thread does that acts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -13,31 +13,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostler_act::{ActError, Cause, CpuList, Executor, Kernel, Members, Order, Restored};
+use hostler_act::{ActError, Cause, CpuList, Executor, Kernel, Members, Order, Restored, Tended};
 use hostler_decide::{
-    plan::{Action, Step, Undo, conduct::Outcome, verdict::Verdict},
-    signal::AgentSource,
+    plan::{Action, Policy, Step, Undo, conduct::Outcome, verdict::Verdict},
+    signal::{Agent, AgentSource},
 };
 
 use super::{
-    ActCounts, Report, Told,
+    ActCounts, Report, Told, Undone,
+    asking::{Asking, Processes},
     bringing::{Bringing, TURN},
 };
 use crate::changes::{ChangesError, now_ms, open_changes};
 
-/// How often it is looked whether somebody else has set what was set here.
+/// How often it is looked whether somebody else has set what was set here, a part of it at a time.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often what is over is looked for: agents that have gone, and steps that could not be taken back.
-const TIDY: Duration = Duration::from_mins(1);
+/// Looks until all was looked at: two ticks.
+const PARTS: u64 = 2;
+
+/// How often agents are looked after: who has come to them, which have gone, and what could not be taken
+/// back.
+const TEND: Duration = Duration::from_mins(1);
 
 /// Why a step is not carried out.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("nothing is changed now")]
     NotActing,
-    #[error("an agent that has no cgroup of its own is not moved")]
-    NoCgroup,
+    #[error("which processes it is can't be told: {0}")]
+    NoProcesses(String),
+    #[error("it is to be left alone")]
+    LeftAlone,
     #[error("another agent of this name was moved")]
     SameName,
     #[error("its threads may run there alone already")]
@@ -52,16 +59,21 @@ enum Refusal {
 pub(super) struct Actor {
     counts: Arc<ActCounts>,
     reports: Sender<Report>,
+    asking: Asking,
     acts: bool,
+    policy: Policy,
     /// The journal, as it was configured.
     journal: PathBuf,
     /// `None` while there is nothing to do and nothing to take back.
     open: Option<Open>,
     /// What it has carried out, by the names of agents.
     placed: BTreeMap<Arc<str>, Placed>,
+    /// Steps that could not be taken back, and why they are to be.
+    owed: BTreeMap<u64, Cause>,
     bringing: Bringing,
     looked: Instant,
-    tidied: Instant,
+    looks: u64,
+    tended: Instant,
 }
 
 /// With the journal open.
@@ -77,18 +89,22 @@ struct Placed {
 }
 
 impl Actor {
-    pub(super) fn new(counts: Arc<ActCounts>, reports: Sender<Report>) -> Self {
+    pub(super) fn new(counts: Arc<ActCounts>, reports: Sender<Report>, asking: Asking) -> Self {
         let now = Instant::now();
         Self {
             counts,
             reports,
+            asking,
             acts: false,
+            policy: Policy::default(),
             journal: PathBuf::new(),
             open: None,
             placed: BTreeMap::new(),
+            owed: BTreeMap::new(),
             bringing: Bringing::default(),
             looked: now,
-            tidied: now,
+            looks: 0,
+            tended: now,
         }
     }
 
@@ -105,15 +121,14 @@ impl Actor {
                 Ok(told) => self.take(told),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let pages = self.bringing.go_on();
-            self.counts.pages_moved.fetch_add(pages, Relaxed);
+            self.bring_on();
             if self.looked.elapsed() >= LOOK {
                 self.looked = Instant::now();
                 self.look();
             }
-            if self.tidied.elapsed() >= TIDY {
-                self.tidied = Instant::now();
-                self.tidy();
+            if self.tended.elapsed() >= TEND {
+                self.tended = Instant::now();
+                self.tend();
             }
             self.count_in_force();
         }
@@ -122,10 +137,24 @@ impl Actor {
 
     fn take(&mut self, told: Told) {
         match told {
-            Told::Configure { journal, acts } => self.configure(journal, acts),
+            Told::Configure {
+                journal,
+                acts,
+                policy,
+            } => {
+                self.configure(journal, acts);
+                self.allow(policy);
+            }
+            Told::Allow(policy) => self.allow(policy),
             Told::Place(step) => self.place(&step),
             Told::Judged(outcome) => self.judged(&outcome),
-            Told::RestoreAll => self.restore_all(&Cause::Asked),
+            Told::RestoreAll => drop(self.restore_all(&Cause::Asked)),
+            Told::StepAside => drop(self.restore_all(&Cause::LeftAlone)),
+            Told::Undo(steps, answer) => {
+                let undone = self.undo(steps.as_deref());
+                // Whoever asked may have gone.
+                let _is_heard = answer.send(undone);
+            }
             Told::End => {}
         }
     }
@@ -184,11 +213,15 @@ impl Actor {
     }
 
     fn carry_out(&mut self, step: &Arc<Step>) -> Result<(), Refusal> {
-        let Some(open) = self.open.as_mut().filter(|_| self.acts) else {
+        let is_paused = self.counts.is_paused.load(Relaxed);
+        let Some(open) = self.open.as_mut().filter(|_| self.acts && !is_paused) else {
             return Err(Refusal::NotActing);
         };
-        let order = order(step, &open.cgroups)?;
         let agent = &step.agent;
+        if !self.policy.lets_move(agent) {
+            return Err(Refusal::LeftAlone);
+        }
+        let order = order(step, members(agent, &open.cgroups, &self.asking)?);
         if let Some(before) = self.placed.get(&agent.name) {
             if before.step.agent.id != agent.id && before.step.agent.place != agent.place {
                 return Err(Refusal::SameName);
@@ -219,19 +252,35 @@ impl Actor {
         };
         self.placed.insert(Arc::clone(&agent.name), placed);
         if let [node] = *step.nodes() {
-            self.bring(&agent.name, &members, node);
+            self.bring(agent, &members, node);
         }
         Ok(())
     }
 
     /// Has an agent's memory follow. Where that can't be, its threads are still where they are to be.
-    fn bring(&mut self, agent: &Arc<str>, members: &Members, node: u32) {
+    fn bring(&mut self, agent: &Arc<Agent>, members: &Members, node: u32) {
         let Some(open) = &mut self.open else {
             return;
         };
         match open.executor.processes(members) {
-            Ok(processes) => self.bringing.begin(agent, processes, node),
-            Err(error) => tracing::warn!(agent = &**agent, %error, "memory stays where it is"),
+            Ok(processes) => self.bringing.begin(agent, members, processes, node),
+            Err(error) => {
+                tracing::warn!(agent = &*agent.name, %error, "memory stays where it is");
+            }
+        }
+    }
+
+    /// Goes on with that. Plans rest on where memory lies: whose has come is looked at anew.
+    fn bring_on(&mut self) {
+        let turn = self.bringing.go_on();
+        self.counts.pages_moved.fetch_add(turn.pages, Relaxed);
+        let (Some((agent, members)), Some(open)) = (turn.arrived, &mut self.open) else {
+            return;
+        };
+        // Where that can't be told, it is its turn within half a minute.
+        if let Ok(processes) = open.executor.processes(&members) {
+            let processes = processes.iter().map(|process| process.pid);
+            self.asking.look_again(agent, processes.collect());
         }
     }
 
@@ -260,31 +309,94 @@ impl Actor {
             return;
         };
         let how = format!("turns take {percent} % longer than they would have");
-        let undone = open
-            .executor
-            .undo(placed.number, Cause::Worse { how }, now_ms());
+        let cause = Cause::Worse { how };
+        let undone = open.executor.undo(placed.number, cause.clone(), now_ms());
         say_undone(placed.number, undone.as_ref());
         self.bringing.leave(agent);
+        let (number, step) = (placed.number, Arc::clone(&placed.step));
+        self.placed.remove(agent);
         if undone.is_err() {
+            self.owed.insert(number, cause);
             return;
         }
         self.counts.reverted.fetch_add(1, Relaxed);
-        let order = order(&placed.step, &open.cgroups);
-        let node = lay_on(&placed.step.undo);
-        self.placed.remove(agent);
-        if let (Ok(order), Some(node)) = (order, node) {
-            self.bring(agent, &order.members, node);
+        let members = members(&step.agent, &open.cgroups, &self.asking);
+        if let (Ok(members), Some(node)) = (members, lay_on(&step.undo)) {
+            self.bring(&step.agent, &members, node);
         }
     }
 
-    fn restore_all(&mut self, cause: &Cause) {
+    fn restore_all(&mut self, cause: &Cause) -> Vec<Undone> {
         self.placed.clear();
         self.bringing.leave_all();
         let Some(open) = &mut self.open else {
+            return Vec::new();
+        };
+        let undone = open.executor.undo_all(cause, now_ms());
+        let failed = undone.iter().filter(|(_, undone)| undone.is_err());
+        self.owed = failed.map(|(step, _)| (*step, cause.clone())).collect();
+        undone.into_iter().map(said).collect()
+    }
+
+    /// Takes back what somebody asked for; without numbers, all. Agents whose steps are named are left alone
+    /// from then on.
+    fn undo(&mut self, steps: Option<&[u64]>) -> Vec<Undone> {
+        let Some(steps) = steps else {
+            return self.restore_all(&Cause::Asked);
+        };
+        let mut all = Vec::new();
+        for &number in steps {
+            let Some(open) = &mut self.open else {
+                all.push((
+                    number,
+                    Err(ActError::NotInForce { step: number }.to_string()),
+                ));
+                continue;
+            };
+            let undone = open.executor.undo(number, Cause::Asked, now_ms());
+            if undone.is_ok() {
+                self.forget(number);
+            }
+            all.push(said((number, undone)));
+        }
+        all
+    }
+
+    /// A step that is no longer in force, whose agent is left alone from now on.
+    fn forget(&mut self, number: u64) {
+        let mut placed = self.placed.iter();
+        let found = placed.find(|(_, placed)| placed.number == number);
+        let Some(name) = found.map(|(name, _)| Arc::clone(name)) else {
             return;
         };
-        for (step, undone) in open.executor.undo_all(cause, now_ms()) {
-            say_undone(step, undone.as_ref());
+        self.bringing.leave(&name);
+        if let Some(placed) = self.placed.remove(&name) {
+            self.report(Report::Yielded(placed.step.agent.id, name));
+        }
+    }
+
+    /// Only these may be moved from here on: what was done to others is taken back.
+    fn allow(&mut self, policy: Policy) {
+        self.policy = policy;
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        let mut left = Vec::new();
+        for (name, placed) in &self.placed {
+            if self.policy.lets_move(&placed.step.agent) {
+                continue;
+            }
+            let number = placed.number;
+            let undone = open.executor.undo(number, Cause::LeftAlone, now_ms());
+            if undone.is_err() {
+                self.owed.insert(number, Cause::LeftAlone);
+            }
+            let _told = said((number, undone));
+            left.push(Arc::clone(name));
+        }
+        for name in left {
+            self.bringing.leave(&name);
+            self.placed.remove(&name);
         }
     }
 
@@ -292,7 +404,9 @@ impl Actor {
         let Some(open) = &mut self.open else {
             return;
         };
-        let looked = open.executor.look(now_ms());
+        self.looks += 1;
+        let turn = self.looks % PARTS;
+        let looked = open.executor.look(|step| step % PARTS == turn, now_ms());
         if let Some(error) = looked.failed {
             tracing::warn!(%error, "whether somebody else has changed what was set can't be told");
         }
@@ -312,22 +426,59 @@ impl Actor {
         }
     }
 
-    /// Closes the books on agents that have gone, and tries again what could not be taken back.
-    fn tidy(&mut self) {
-        let Some(open) = &mut self.open else {
-            return;
-        };
+    /// Looks after agents: who has come to them is set as well, the books on those that have gone are closed,
+    /// and what could not be taken back is tried again.
+    fn tend(&mut self) {
         if !self.acts {
             self.restore_all(&Cause::Found);
             self.close_if_idle();
             return;
         }
-        match open.executor.undo_departed(now_ms()) {
-            Ok(departed) => self
-                .placed
-                .retain(|_, placed| !departed.contains(&placed.number)),
-            Err(error) => tracing::warn!(%error, "whether agents have gone can't be told"),
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        let ours: BTreeSet<u64> = self.placed.values().map(|placed| placed.number).collect();
+        let in_force = open.executor.past().in_force().map(|(step, _)| step);
+        for step in in_force
+            .filter(|step| !ours.contains(step))
+            .collect::<Vec<_>>()
+        {
+            let undone = open.executor.undo(step, Cause::Asked, now_ms());
+            let _told = said((step, undone));
         }
+        let is_cgroup = |placed: &Placed| placed.step.agent.source == AgentSource::Cgroup;
+        let processes = if self.placed.values().all(is_cgroup) {
+            Ok(Processes::default())
+        } else {
+            self.asking.processes()
+        };
+        self.placed.retain(|name, placed| {
+            let members = match &processes {
+                _ if is_cgroup(placed) => None,
+                Ok(processes) => Some(processes.of(&placed.step.agent)),
+                Err(error) => {
+                    tracing::warn!(agent = &**name, error, "which processes it is can't be told");
+                    return true;
+                }
+            };
+            match open.executor.tend(placed.number, members, now_ms()) {
+                Ok(Tended::Followed(0)) => true,
+                Ok(Tended::Followed(threads)) => {
+                    tracing::info!(
+                        step = placed.number,
+                        agent = &**name,
+                        threads,
+                        "placed as well: they have come since"
+                    );
+                    true
+                }
+                Ok(Tended::Departed) | Err(ActError::TakenBack { .. }) => false,
+                Err(error) => {
+                    tracing::warn!(step = placed.number, agent = &**name, %error, "not looked after");
+                    true
+                }
+            }
+        });
     }
 }
 
@@ -342,26 +493,33 @@ fn lay_on(undo: &Undo) -> Option<u32> {
     nodes.max_by_key(|(_, bytes)| **bytes).map(|(node, _)| node)
 }
 
-fn order(step: &Step, cgroups: &Path) -> Result<Order, Refusal> {
-    let agent = &step.agent;
+/// The processes of an agent, so that they can be found again.
+fn members(agent: &Agent, cgroups: &Path, asking: &Asking) -> Result<Members, Refusal> {
     if agent.source != AgentSource::Cgroup {
-        return Err(Refusal::NoCgroup);
+        let processes = asking.processes().map_err(Refusal::NoProcesses)?;
+        return Ok(processes.of(agent));
     }
     let path = PathBuf::from(agent.place.trim_start_matches('/'));
     let folder = cgroups.join(&path);
-    let id = match fs::metadata(&folder) {
-        Ok(folder) => folder.ino(),
-        Err(source) => return Err(Refusal::Cgroup { path, source }),
-    };
+    match fs::metadata(&folder) {
+        Ok(folder) => Ok(Members::Cgroup {
+            path,
+            id: folder.ino(),
+        }),
+        Err(source) => Err(Refusal::Cgroup { path, source }),
+    }
+}
+
+fn order(step: &Step, members: Members) -> Order {
     let Action::Place { cpus, .. } = &step.action;
     let nodes: Vec<String> = step.nodes().iter().map(ToString::to_string).collect();
-    Ok(Order {
-        agent: agent.name.to_string(),
+    Order {
+        agent: step.agent.name.to_string(),
         what: format!("run on node {} alone, with its memory", nodes.join(" and ")),
         why: step.why.to_string(),
-        members: Members::Cgroup { path, id },
+        members,
         cpus: cpus.iter().copied().collect::<CpuList>(),
-    })
+    }
 }
 
 fn open(journal: &Path) -> Result<Open, ChangesError> {
@@ -369,6 +527,12 @@ fn open(journal: &Path) -> Result<Open, ChangesError> {
         executor: open_changes(journal)?,
         cgroups: hostler_observe::cgroup_root()?,
     })
+}
+
+/// What came of taking a step back, said in the log and in words.
+fn said((step, undone): (u64, Result<Restored, ActError>)) -> Undone {
+    say_undone(step, undone.as_ref());
+    (step, undone.map_err(|error| error.to_string()))
 }
 
 fn say_undone(step: u64, undone: Result<&Restored, &ActError>) {

@@ -7,33 +7,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostler_act::{MemoryMove, MemoryReceipt, Thread};
+use hostler_act::{Members, MemoryMove, MemoryReceipt, Thread};
+use hostler_decide::signal::Agent;
 
 /// The smallest page; a huge one counts as so many.
 pub(super) const PAGE_BYTES: u64 = 4096;
 
-/// How much is moved at a time, and how far apart: 80 MiB a second at the most, about a hundredth of what a CPU copies.
+/// How much is moved at a time, and how far apart: 80 MiB a second at the most, about a hundredth of what a
+/// CPU copies.
 const PAGES_A_TURN: u64 = 1_024;
 pub(super) const TURN: Duration = Duration::from_millis(50);
 
 /// Memory that is on its way.
 #[derive(Default)]
 pub(super) struct Bringing {
-    moves: VecDeque<(Arc<str>, MemoryMove)>,
+    moves: VecDeque<Moving>,
     last_turn: Option<Instant>,
+}
+
+/// One agent's.
+struct Moving {
+    agent: Arc<Agent>,
+    members: Members,
+    memory: MemoryMove,
+}
+
+/// What came of going on for a turn.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Pages that went.
+    pub(super) pages: u64,
+    /// An agent whose memory has all come, as far as it can, and who that is.
+    pub(super) arrived: Option<(Arc<Agent>, Members)>,
 }
 
 impl Bringing {
     /// An agent's memory is to go to a node, and no longer to any other.
-    pub(super) fn begin(&mut self, agent: &Arc<str>, processes: Vec<Thread>, node: u32) {
-        self.leave(agent);
-        let moved = MemoryMove::new(processes, node);
-        self.moves.push_back((Arc::clone(agent), moved));
+    pub(super) fn begin(
+        &mut self,
+        agent: &Arc<Agent>,
+        members: &Members,
+        processes: Vec<Thread>,
+        node: u32,
+    ) {
+        self.leave(&agent.name);
+        self.moves.push_back(Moving {
+            agent: Arc::clone(agent),
+            members: members.clone(),
+            memory: MemoryMove::new(processes, node),
+        });
     }
 
     /// What of an agent's memory is still elsewhere stays there.
     pub(super) fn leave(&mut self, agent: &Arc<str>) {
-        self.moves.retain(|(moving, _)| moving != agent);
+        self.moves.retain(|moving| moving.agent.name != *agent);
     }
 
     /// Nothing is moved any more.
@@ -46,27 +73,34 @@ impl Bringing {
         !self.moves.is_empty()
     }
 
-    /// Goes on if it is time to. How many pages went.
-    pub(super) fn go_on(&mut self) -> u64 {
+    /// Goes on if it is time to.
+    pub(super) fn go_on(&mut self) -> Turn {
         let is_early = self.last_turn.is_some_and(|last| last.elapsed() < TURN);
         if is_early {
-            return 0;
+            return Turn::default();
         }
-        let Some((agent, mut moved)) = self.moves.pop_front() else {
-            return 0;
+        let Some(mut moving) = self.moves.pop_front() else {
+            return Turn::default();
         };
         self.last_turn = Some(Instant::now());
-        let before = moved.receipt().moved;
-        let has_more = moved.advance(PAGES_A_TURN);
-        let receipt = moved.receipt();
+        let before = moving.memory.receipt().moved;
+        let has_more = moving.memory.advance(PAGES_A_TURN);
+        let receipt = moving.memory.receipt();
+        let mut turn = Turn {
+            pages: receipt.moved - before,
+            arrived: None,
+        };
         match has_more {
-            Ok(true) => self.moves.push_back((agent, moved)),
-            Ok(false) => say(&agent, receipt),
+            Ok(true) => self.moves.push_back(moving),
+            Ok(false) => {
+                say(&moving.agent.name, receipt);
+                turn.arrived = Some((moving.agent, moving.members));
+            }
             Err(error) => {
-                tracing::warn!(agent = &*agent, %error, "memory stays where it is");
+                tracing::warn!(agent = &*moving.agent.name, %error, "memory stays where it is");
             }
         }
-        receipt.moved - before
+        turn
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use hostler_act::Restored;
 use tokio::sync::{Mutex, mpsc::Receiver, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -15,15 +16,16 @@ use super::{
 };
 use crate::{
     control::schema::{
-        AgentPlace, ListAgentsRequest, ListAgentsResponse, ReloadRequest, ReloadResponse,
-        StatusRequest, StatusResponse, WatchRequest,
+        AgentPlace, ListAgentsRequest, ListAgentsResponse, PauseRequest, PauseResponse,
+        ReloadRequest, ReloadResponse, ResumeRequest, ResumeResponse, StatusRequest,
+        StatusResponse, UndoRequest, UndoResponse, UndoneStep, WatchRequest,
         control_server::{Control, ControlServer},
     },
     recording::{MAX_READING_BYTES, messages},
-    service::questions::Question,
+    service::questions::{HostQuestion, Question},
 };
 
-/// Longest question, in bytes: there is nothing in one today.
+/// Longest question, in bytes: numbers of steps at the most.
 const MAX_QUESTION_BYTES: usize = 16 << 10;
 
 /// Longest head of a question, in bytes.
@@ -133,7 +135,8 @@ impl Control for Api {
         {
             return Ok(Response::new(answer.clone()));
         }
-        let places = self.ask(Question::Agents).await?;
+        let question = |answer| Question::OfHost(HostQuestion::Agents(answer));
+        let places = self.ask(question).await?;
         let places = places.map_err(Status::internal)?;
         let place = |place: &hostler_observe::AgentPlace| AgentPlace {
             agent: Some(messages::described(&place.agent)),
@@ -163,5 +166,64 @@ impl Control for Api {
         let differences = self.ask(Question::Reload).await?;
         let differences = differences.map_err(Status::failed_precondition)?;
         Ok(Response::new(ReloadResponse { differences }))
+    }
+
+    async fn pause(
+        &self,
+        request: Request<PauseRequest>,
+    ) -> Result<Response<PauseResponse>, Status> {
+        check(&request, Right::Change)?;
+        let plans = self.sources.state.plans();
+        plans.pause(true).ok_or_else(changes_nothing)?;
+        tracing::info!("no more is changed on this host until it is resumed");
+        let changes = plans.changes();
+        Ok(Response::new(PauseResponse { changes }))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<ResumeRequest>,
+    ) -> Result<Response<ResumeResponse>, Status> {
+        check(&request, Right::Change)?;
+        let plans = self.sources.state.plans();
+        plans.pause(false).ok_or_else(changes_nothing)?;
+        tracing::info!("the host is changed again as plans want it");
+        let changes = plans.changes();
+        Ok(Response::new(ResumeResponse { changes }))
+    }
+
+    async fn undo(&self, request: Request<UndoRequest>) -> Result<Response<UndoResponse>, Status> {
+        check(&request, Right::Change)?;
+        let UndoRequest { steps } = request.into_inner();
+        let steps = (!steps.is_empty()).then_some(steps);
+        let answered = self.sources.state.plans().undo(steps);
+        let undone = answered.ok_or_else(changes_nothing)?.await;
+        let undone = undone.map_err(|_| Status::unavailable("the daemon ends"))?;
+        let steps = undone
+            .into_iter()
+            .map(|(step, undone)| undone_step(step, undone));
+        Ok(Response::new(UndoResponse {
+            steps: steps.collect(),
+        }))
+    }
+}
+
+fn changes_nothing() -> Status {
+    Status::failed_precondition("it changes nothing: `plan.mode` is not `act`")
+}
+
+fn undone_step(step: u64, undone: Result<Restored, String>) -> UndoneStep {
+    let (restored, error) = match undone {
+        Ok(restored) => (restored, None),
+        Err(error) => (Restored::default(), Some(error)),
+    };
+    UndoneStep {
+        step,
+        error,
+        restored: restored.restored,
+        born: restored.born,
+        as_was: restored.as_was,
+        gone: restored.gone,
+        foreign: restored.foreign,
     }
 }
