@@ -1,6 +1,7 @@
 //! What Hostler costs, measured on this machine beside its peers. `cargo xtask bench` builds this
 //! and Hostler as they are released, and runs it.
 
+mod acting;
 mod budgets;
 mod child;
 mod hierarchy;
@@ -37,12 +38,17 @@ enum Bench {
     Daemon(budgets::DaemonArgs),
     /// What it takes to plan who runs where, for a host of thousands of agents on many nodes.
     Plan(planning::PlanArgs),
+    /// What it costs to give threads CPUs, to look whether somebody else has set them, and to take it back.
+    Act(acting::ActArgs),
     /// What the verifier makes of every program on this kernel, as JSON: `cargo xtask verify`
     /// compares it with what is expected.
     Verifier(verifier::VerifierArgs),
     /// One of the loads, for the benches themselves.
     #[command(hide = true)]
     Load(load::LoadArgs),
+    /// A process with many threads, for the benches themselves.
+    #[command(hide = true)]
+    Sleepers(acting::SleepersArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,8 +58,10 @@ fn main() -> ExitCode {
         Bench::Record(args) => budgets::run_recording(&args),
         Bench::Daemon(args) => budgets::run_daemon(&args),
         Bench::Plan(args) => planning::run(&args),
+        Bench::Act(args) => acting::run(&args),
         Bench::Verifier(args) => verifier::run(&args),
         Bench::Load(args) => load::run(&args),
+        Bench::Sleepers(args) => acting::sleep(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

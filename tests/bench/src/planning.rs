@@ -154,7 +154,7 @@ fn cpus(ns: u64) -> f64 {
 }
 
 /// CPU time of this thread, in ms.
-fn cpu_ms() -> Result<f64> {
+pub(crate) fn cpu_ms() -> Result<f64> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("reading the CPU clock")?;
     Ok(time.tv_sec() as f64 * 1e3 + time.tv_nsec() as f64 / 1e6)
 }
