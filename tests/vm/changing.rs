@@ -53,9 +53,9 @@ const TRY: Duration = Duration::from_millis(500);
 const MORE: usize = 3;
 
 /// A daemon with a folder of its own.
-pub(crate) struct Daemon {
+struct Daemon {
     process: Process,
-    pub(crate) journal: PathBuf,
+    journal: PathBuf,
     folder: TempDir,
 }
 
@@ -71,13 +71,20 @@ impl Drop for Process {
 }
 
 impl Daemon {
-    pub(crate) fn start(mode: &str) -> Self {
+    fn start(mode: &str) -> Self {
         Self::start_in(tempfile::tempdir().expect("there is room"), mode, "")
     }
 
     /// In the folder of one before it, with some rules.
     fn start_in(folder: TempDir, mode: &str, rules: &str) -> Self {
-        let file = configure(folder.path(), mode, rules);
+        let path = folder.path().display();
+        let config = format!(
+            "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
+             [signals]\nwakes = true\n\
+             [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n{rules}"
+        );
+        let file = folder.path().join("hostler.toml");
+        fs::write(&file, config).expect("there is room");
         let child = Command::new(HOSTLER)
             .args(["run", "--config"])
             .arg(&file)
@@ -100,18 +107,12 @@ impl Daemon {
         }
     }
 
-    /// Has it read another configuration.
-    pub(crate) fn reload_with(&self, mode: &str) {
-        configure(self.folder.path(), mode, "");
-        self.asked(&["config", "reload"]);
-    }
-
     fn past(&self) -> Past {
         past(&self.journal)
     }
 
     /// Runs a command that asks it; what it said.
-    pub(crate) fn asked(&self, words: &[&str]) -> String {
+    fn asked(&self, words: &[&str]) -> String {
         let mut command = Command::new(HOSTLER);
         let socket = self.folder.path().join("control.sock");
         command.args(words).arg("--socket").arg(socket);
@@ -126,28 +127,15 @@ impl Daemon {
     }
 
     /// Sends a signal and waits for the end. Its folder is left.
-    pub(crate) fn end(mut self, signal: Signal) -> TempDir {
+    fn end(mut self, signal: Signal) -> TempDir {
         self.tell(signal);
         self.process.0.wait().expect("it ends");
         self.folder
     }
 }
 
-/// Writes a daemon's configuration.
-fn configure(folder: &Path, mode: &str, rules: &str) -> PathBuf {
-    let path = folder.display();
-    let config = format!(
-        "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
-         [signals]\nwakes = true\n\
-         [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n{rules}"
-    );
-    let file = folder.join("hostler.toml");
-    fs::write(&file, config).expect("there is room");
-    file
-}
-
 /// What `hostler journal` says.
-pub(crate) fn told(journal: &Path) -> String {
+fn told(journal: &Path) -> String {
     let output = Command::new(HOSTLER)
         .args(["journal", "--journal"])
         .arg(journal)
@@ -181,7 +169,7 @@ fn apart(guest: &Guest) -> (Holder, Balancing) {
     (apart, off)
 }
 
-pub(crate) fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
+fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
     let all = threads_of(holder.pid()).into_iter();
     all.map(|thread| (thread, affinity_of(thread))).collect()
 }

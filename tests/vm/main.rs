@@ -7,7 +7,6 @@ mod acting;
 mod changing;
 mod controllers;
 mod doctor;
-mod fleet;
 mod guest;
 mod holder;
 mod hotplug;
@@ -39,7 +38,6 @@ fn main() -> ExitCode {
         changing::TESTS,
         controllers::TESTS,
         doctor::TESTS,
-        fleet::TESTS,
         hotplug::TESTS,
         nodes::TESTS,
         placement::TESTS,
