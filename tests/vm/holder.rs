@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 4096;
 const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
-/// Runs the process: goes to a CPU, or may run on any again with all of its threads, starts threads that
+/// Runs the process: goes to a CPU, alone or with all of its threads, or may run on any again, starts threads that
 /// wait, or ends one of them, computes for some ms, or on and on in a thread of its own, or touches all of
 /// its memory, which it takes when it does so for the first time, as it is told. Each line is answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
@@ -35,10 +35,13 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     for line in std::io::stdin().lines().map_while(Result::ok) {
         if let Some(cpu) = line.strip_prefix("run-on ") {
             run_on(cpu.parse().expect("a number"));
+        } else if let Some(cpu) = line.strip_prefix("go-to ") {
+            // All of it, and from there on anywhere.
+            let cpu = cpu.parse().expect("a number");
+            set_all([cpu]);
+            set_all(0..CpuSet::count());
         } else if line == "run-anywhere" {
-            for thread in threads_of(std::process::id()) {
-                set_cpus(thread, 0..CpuSet::count());
-            }
+            set_all(0..CpuSet::count());
         } else if let Some(many) = line.strip_prefix("threads ") {
             let many: usize = many.parse().expect("a number");
             threads.extend((0..many).map(|_| waiting()));
@@ -66,6 +69,12 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         println!("done");
     }
     ExitCode::SUCCESS
+}
+
+fn set_all(cpus: impl IntoIterator<Item = usize> + Clone) {
+    for thread in threads_of(std::process::id()) {
+        set_cpus(thread, cpus.clone());
+    }
 }
 
 /// The threads of a process.

@@ -161,6 +161,10 @@ mod tests {
                 note:   threads that end while they are being listed may be missed
               CPU throttling: not available
 
+            What can be changed
+              threads onto a NUMA node: sched_setaffinity
+                note: done if `plan.mode` is `act`
+
             Kernel memory
               MAP      TYPE          ENTRIES    MEMORY
               AGENTS   array           8,192  24.5 MiB
@@ -195,7 +199,7 @@ mod tests {
     #[test]
     fn a_program_gets_the_same_facts() {
         expect![[r#"
-            {"report":"doctor","host":{"kernel":"6.1.0-25-cloud-amd64","CPUs":"64 on 2 NUMA nodes","cgroups":"v2, at /sys/fs/cgroup"},"signals":[{"signal":"run-queue waits","in_use":"BTF tracepoints","better":[],"note":""},{"signal":"threads already running","in_use":"files below /proc","better":[{"source":"the kernel's task iterator","why_not":"this kernel was built without BPF iterators (CONFIG_BPF_SYSCALL)"}],"note":"threads that end while they are being listed may be missed"},{"signal":"CPU throttling","in_use":null,"better":[],"note":""}],"maps":[{"name":"AGENTS","kind":"array","entries":8192,"bytes":25690112},{"name":"THREADS","kind":"task_storage","entries":0,"bytes":null}],"programs":[{"name":"sched_switch","hook":"tp_btf/sched_switch","runs":12345678,"nanoseconds_per_run":143.27,"instructions":412,"bytes":2345},{"name":"cgroup_mkdir","hook":"tp_btf/cgroup_mkdir","runs":0,"nanoseconds_per_run":null,"instructions":null,"bytes":812}],"limits":["Processes in the root cgroup are told apart by program and session only, which takes up to a second after they start."]}
+            {"report":"doctor","host":{"kernel":"6.1.0-25-cloud-amd64","CPUs":"64 on 2 NUMA nodes","cgroups":"v2, at /sys/fs/cgroup"},"signals":[{"signal":"run-queue waits","in_use":"BTF tracepoints","better":[],"note":""},{"signal":"threads already running","in_use":"files below /proc","better":[{"source":"the kernel's task iterator","why_not":"this kernel was built without BPF iterators (CONFIG_BPF_SYSCALL)"}],"note":"threads that end while they are being listed may be missed"},{"signal":"CPU throttling","in_use":null,"better":[],"note":""}],"effects":[{"signal":"threads onto a NUMA node","in_use":"sched_setaffinity","better":[],"note":"done if `plan.mode` is `act`"}],"maps":[{"name":"AGENTS","kind":"array","entries":8192,"bytes":25690112},{"name":"THREADS","kind":"task_storage","entries":0,"bytes":null}],"programs":[{"name":"sched_switch","hook":"tp_btf/sched_switch","runs":12345678,"nanoseconds_per_run":143.27,"instructions":412,"bytes":2345},{"name":"cgroup_mkdir","hook":"tp_btf/cgroup_mkdir","runs":0,"nanoseconds_per_run":null,"instructions":null,"bytes":812}],"limits":["Processes in the root cgroup are told apart by program and session only, which takes up to a second after they start."]}
         "#]].assert_eq(&doctor_json(&samples::doctor()));
     }
 }

@@ -314,14 +314,14 @@ mod tests {
 
             step 1, taken back: agents/coder
               2026-11-27T19:34:46Z run on node 0 alone, with its memory, on CPUs 0-3: 2
-              threads, 1 have CPUs of their own and were left
+              threads, 1 left since they have CPUs of their own
               because it needs 99 % of a CPU and runs 100 % of its time on node 0; 100 % of
               its 8.1 MiB lie on node 1, at distance 20
               2026-11-27T19:34:50Z somebody else has set thread 8 of process 7 to CPUs 5: it
               is theirs
               2026-11-27T19:35:00Z taken back since it did not help (turns take 12 % longer
-              than they would have): of its threads, 1 have what they had, 1 are left to who
-              set them
+              than they would have): of its threads, 1 as before, 1 left to who has set them
+              since
 
             step 2, under way, or cut off: agents/coder
               2026-11-27T19:34:46Z run on node 0 alone, with its memory, on CPUs 0-3
