@@ -24,9 +24,10 @@ const PAGE_BYTES: usize = 4096;
 const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
-/// Runs the process: goes to a CPU, alone or with all of its threads, or may run on any again, starts threads that
-/// wait, or ends one of them, computes for some ms, or on and on in a thread of its own, or touches all of
-/// its memory, which it takes when it does so for the first time, as it is told. Each line is answered.
+/// Runs the process: goes to a CPU, alone or with all of its threads, or may run on any again, starts
+/// threads that wait, or ends one of them, computes for some ms, or on and on in a thread of its own, or
+/// touches all of its memory, which it takes when it does so for the first time, as it is told. Each line is
+/// answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let pages: usize = words[0].parse().expect("a number of pages");
     let mut memory = Vec::new();
@@ -38,10 +39,10 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         } else if let Some(cpu) = line.strip_prefix("go-to ") {
             // All of it, and from there on anywhere.
             let cpu = cpu.parse().expect("a number");
-            set_all([cpu]);
-            set_all(0..CpuSet::count());
+            set_all(&[cpu]);
+            set_all(&anywhere());
         } else if line == "run-anywhere" {
-            set_all(0..CpuSet::count());
+            set_all(&anywhere());
         } else if let Some(many) = line.strip_prefix("threads ") {
             let many: usize = many.parse().expect("a number");
             threads.extend((0..many).map(|_| waiting()));
@@ -71,9 +72,13 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn set_all(cpus: impl IntoIterator<Item = usize> + Clone) {
+fn anywhere() -> Vec<usize> {
+    (0..CpuSet::count()).collect()
+}
+
+fn set_all(cpus: &[usize]) {
     for thread in threads_of(std::process::id()) {
-        set_cpus(thread, cpus.clone());
+        set_cpus(thread, cpus.iter().copied());
     }
 }
 
