@@ -1,5 +1,6 @@
 //! What is reported, before it is rendered as text, JSON or CSV.
 
+mod doctor;
 mod past;
 mod plan;
 mod status;
@@ -21,10 +22,10 @@ use hostler_decide::signal::{Agent, AgentSource, LossSignal};
 use hostler_decide::topology::Topology;
 use hostler_decide::wakes::WakeSignal;
 use hostler_decide::window::{LedgerWindow, RunQueueWindow};
-use serde::{Serialize, Serializer};
 
 use crate::args::GroupBy;
 
+pub(crate) use doctor::{DoctorReport, EffectRow, MapRow, ProgramRow, SignalRow};
 pub(crate) use past::{PastReport, Total, TrendReport};
 pub(crate) use plan::PlanReport;
 pub(crate) use status::{AlertLine, StatusReport};
@@ -453,89 +454,4 @@ pub(crate) struct ExplainReport {
     pub(crate) explanation: Explanation,
     /// What is not exact.
     pub(crate) losses: LossSignal,
-}
-
-/// What Hostler can measure on this host.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(tag = "report", rename = "doctor")]
-pub(crate) struct DoctorReport {
-    /// Facts about the host: their names and values.
-    #[serde(serialize_with = "facts")]
-    pub(crate) host: Vec<(String, String)>,
-    /// Each signal and its source.
-    pub(crate) signals: Vec<SignalRow>,
-    /// What can be changed, and by what.
-    pub(crate) effects: Vec<SignalRow>,
-    /// Kernel memory.
-    pub(crate) maps: Vec<MapRow>,
-    /// Programs in the kernel and what they cost.
-    pub(crate) programs: Vec<ProgramRow>,
-    /// What Hostler can't see or tell apart here: one sentence each.
-    pub(crate) limits: Vec<String>,
-}
-
-/// A signal and where it comes from, or an effect and how it is done.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct SignalRow {
-    /// The signal's name.
-    pub(crate) signal: String,
-    /// The source in use; `None` if the signal can't be had.
-    pub(crate) in_use: Option<String>,
-    /// Better sources, and why each is not used.
-    #[serde(serialize_with = "better_sources")]
-    pub(crate) better: Vec<(String, String)>,
-    /// What else there is to know; may be empty.
-    pub(crate) note: String,
-}
-
-/// A map in the kernel.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct MapRow {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its type, such as `array`.
-    pub(crate) kind: String,
-    /// How many elements it can hold.
-    pub(crate) entries: u64,
-    /// The memory it takes; `None` if the kernel does not say.
-    pub(crate) bytes: Option<u64>,
-}
-
-/// A program in the kernel.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct ProgramRow {
-    /// Its name.
-    pub(crate) name: String,
-    /// What makes it run, such as `tp_btf/sched_switch`.
-    pub(crate) hook: String,
-    /// How often it ran while statistics were on.
-    pub(crate) runs: u64,
-    /// What one run took on average; `None` if it never ran or the kernel does not say.
-    pub(crate) nanoseconds_per_run: Option<f64>,
-    /// Instructions that the verifier went through; `None` if the kernel does not say.
-    pub(crate) instructions: Option<u32>,
-    /// The memory its code takes.
-    pub(crate) bytes: u64,
-}
-
-/// Facts as one object: the facts' names are its keys.
-fn facts<S: Serializer>(facts: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(facts.iter().map(|(name, value)| (name, value)))
-}
-
-/// Sources as objects that say what is what.
-fn better_sources<S: Serializer>(
-    sources: &[(String, String)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Better<'a> {
-        source: &'a str,
-        why_not: &'a str,
-    }
-    serializer.collect_seq(
-        sources
-            .iter()
-            .map(|(source, why_not)| Better { source, why_not }),
-    )
 }

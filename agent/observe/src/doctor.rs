@@ -5,7 +5,7 @@ mod placement;
 
 use std::{fs, path::Path};
 
-pub use self::effects::effects;
+pub use self::effects::{Effect, effects};
 use hostler_decide::scene::Availability;
 
 use crate::{

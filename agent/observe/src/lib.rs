@@ -41,7 +41,7 @@ pub use capabilities::{Capabilities, CapsError, give_up_all, keep_for_acting};
 pub use cgroups::cgroup_root;
 pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
-pub use doctor::{SignalSource, blind_spots, effects, host_facts};
+pub use doctor::{Effect, SignalSource, blind_spots, effects, host_facts};
 pub use error::ObserveError;
 pub use free_memory::give_back_free_memory;
 pub use observer::{LONG_WAIT_NS, Observer, Options};

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use clap::{
+    ArgAction, Args, ValueEnum, ValueHint,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use hostler_daemon::control::DEFAULT_SOCKET;
 use hostler_decide::identity::RawRule;
 
@@ -52,7 +55,9 @@ pub(crate) struct GlobalArgs {
     pub(crate) rules_file: Option<PathBuf>,
     /// The socket of the daemon, which is asked where it measures what is wanted; "" for none
     #[arg(long, global = true, value_name = "PATH", env = "HOSTLER_SOCKET",
-          default_value = DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
+          default_value = DEFAULT_SOCKET, value_hint = ValueHint::FilePath,
+          // That of a path refuses the empty one.
+          value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) socket: PathBuf,
     /// Load probes of its own also where a daemon runs
     #[arg(long, global = true)]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use hostler_daemon::control::Client;
 
 use super::*;
 
@@ -42,6 +43,13 @@ fn a_trace_reports_once_about_all_agents_unless_told_otherwise() {
     assert_eq!(runq.group_by, GroupBy::Agent);
     assert_eq!(runq.format.chosen(), Format::Text);
     assert_eq!(runq.histograms_to_draw(), 5);
+}
+
+#[test]
+fn an_empty_socket_is_that_of_no_daemon() {
+    let args = Args::from_words(["hostler", "--socket", "", "agents"]).expect("as its help says");
+    let daemon = Client::connect(&args.global.socket);
+    assert!(daemon.expect("nobody is asked").is_none());
 }
 
 #[test]

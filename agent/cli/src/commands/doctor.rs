@@ -3,8 +3,8 @@
 use std::{thread, time::Duration};
 
 use hostler_observe::{
-    MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, blind_spots, effects,
-    host_facts,
+    Effect, MapCost, Observer, Options, ProgramCost, RunTimeStatistics, SignalSource, blind_spots,
+    effects, host_facts,
 };
 
 use super::source::observe;
@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     output::{self, Stdout},
     render::{doctor_json, doctor_text},
-    report::{DoctorReport, MapRow, ProgramRow, SignalRow},
+    report::{DoctorReport, EffectRow, MapRow, ProgramRow, SignalRow},
 };
 
 /// How long the programs are watched.
@@ -78,7 +78,7 @@ fn report(observer: &mut Observer, limits: Vec<String>) -> Result<DoctorReport, 
             .into_iter()
             .map(signal_row)
             .collect(),
-        effects: effects().into_iter().map(signal_row).collect(),
+        effects: effects().into_iter().map(effect_row).collect(),
         maps: observer
             .map_costs(threads)
             .into_iter()
@@ -95,6 +95,15 @@ fn signal_row(source: SignalSource) -> SignalRow {
         in_use: source.in_use,
         better: source.better,
         note: source.note,
+    }
+}
+
+fn effect_row(effect: Effect) -> EffectRow {
+    EffectRow {
+        effect: effect.effect.to_owned(),
+        in_use: effect.in_use,
+        better: effect.better,
+        note: effect.note,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The diagnosis of this host.
 
-use crate::report::{DoctorReport, MapRow, ProgramRow, SignalRow};
+use crate::report::{DoctorReport, EffectRow, MapRow, ProgramRow, SignalRow};
 
 use super::{
     facts::wrapped,
@@ -25,7 +25,7 @@ pub(crate) fn doctor_text(report: &DoctorReport, width: usize, color: bool) -> S
         ("Signals", signals(&report.signals, width, paint)),
         (
             "What can be changed",
-            signals(&report.effects, width, paint),
+            effects(&report.effects, width, paint),
         ),
         ("Kernel memory", maps(&report.maps, width, paint)),
         (
@@ -50,28 +50,38 @@ fn host(facts: &[(String, String)], width: usize) -> Vec<String> {
 }
 
 fn signals(signals: &[SignalRow], width: usize, paint: Paint) -> Vec<String> {
-    signals
-        .iter()
-        .flat_map(|signal| signal_lines(signal, width, paint))
-        .collect()
+    let lines = |row: &SignalRow| {
+        let ways = (row.in_use.as_deref(), &*row.better);
+        ways_lines(&row.signal, ways, &row.note, (width, paint))
+    };
+    signals.iter().flat_map(lines).collect()
 }
 
-/// The source in use on one line; below it what would be better and why it is not used.
-fn signal_lines(signal: &SignalRow, width: usize, paint: Paint) -> Vec<String> {
-    let name = printable(&signal.signal);
-    let mut lines = vec![match &signal.in_use {
-        Some(source) => format!("{name}: {}", printable(source)),
+fn effects(effects: &[EffectRow], width: usize, paint: Paint) -> Vec<String> {
+    let lines = |row: &EffectRow| {
+        let ways = (row.in_use.as_deref(), &*row.better);
+        ways_lines(&row.effect, ways, &row.note, (width, paint))
+    };
+    effects.iter().flat_map(lines).collect()
+}
+
+/// The way that is in use on one line; below it what would be better and why it is not used.
+fn ways_lines(
+    name: &str,
+    (in_use, better): (Option<&str>, &[(String, String)]),
+    note: &str,
+    (width, paint): (usize, Paint),
+) -> Vec<String> {
+    let name = printable(name);
+    let mut lines = vec![match in_use {
+        Some(way) => format!("{name}: {}", printable(way)),
         None => format!("{name}: {}", paint.warning("not available")),
     }];
-    let better = signal.better.iter().map(|(source, why_not)| {
-        let remark = if signal.in_use.is_some() {
-            "better"
-        } else {
-            "tried"
-        };
-        [format!("  {remark}:"), format!("{source}, but {why_not}")]
+    let better = better.iter().map(|(way, why_not)| {
+        let remark = if in_use.is_some() { "better" } else { "tried" };
+        [format!("  {remark}:"), format!("{way}, but {why_not}")]
     });
-    let note = (!signal.note.is_empty()).then(|| ["  note:".to_owned(), signal.note.clone()]);
+    let note = (!note.is_empty()).then(|| ["  note:".to_owned(), note.to_owned()]);
     lines.extend(wrapped(better.chain(note), width));
     lines
 }
@@ -199,7 +209,7 @@ mod tests {
     #[test]
     fn a_program_gets_the_same_facts() {
         expect![[r#"
-            {"report":"doctor","host":{"kernel":"6.1.0-25-cloud-amd64","CPUs":"64 on 2 NUMA nodes","cgroups":"v2, at /sys/fs/cgroup"},"signals":[{"signal":"run-queue waits","in_use":"BTF tracepoints","better":[],"note":""},{"signal":"threads already running","in_use":"files below /proc","better":[{"source":"the kernel's task iterator","why_not":"this kernel was built without BPF iterators (CONFIG_BPF_SYSCALL)"}],"note":"threads that end while they are being listed may be missed"},{"signal":"CPU throttling","in_use":null,"better":[],"note":""}],"effects":[{"signal":"threads onto a NUMA node","in_use":"sched_setaffinity","better":[],"note":"done if `plan.mode` is `act`"}],"maps":[{"name":"AGENTS","kind":"array","entries":8192,"bytes":25690112},{"name":"THREADS","kind":"task_storage","entries":0,"bytes":null}],"programs":[{"name":"sched_switch","hook":"tp_btf/sched_switch","runs":12345678,"nanoseconds_per_run":143.27,"instructions":412,"bytes":2345},{"name":"cgroup_mkdir","hook":"tp_btf/cgroup_mkdir","runs":0,"nanoseconds_per_run":null,"instructions":null,"bytes":812}],"limits":["Processes in the root cgroup are told apart by program and session only, which takes up to a second after they start."]}
+            {"report":"doctor","host":{"kernel":"6.1.0-25-cloud-amd64","CPUs":"64 on 2 NUMA nodes","cgroups":"v2, at /sys/fs/cgroup"},"signals":[{"signal":"run-queue waits","in_use":"BTF tracepoints","better":[],"note":""},{"signal":"threads already running","in_use":"files below /proc","better":[{"source":"the kernel's task iterator","why_not":"this kernel was built without BPF iterators (CONFIG_BPF_SYSCALL)"}],"note":"threads that end while they are being listed may be missed"},{"signal":"CPU throttling","in_use":null,"better":[],"note":""}],"effects":[{"effect":"threads onto a NUMA node","in_use":"sched_setaffinity","better":[],"note":"done if `plan.mode` is `act`"}],"maps":[{"name":"AGENTS","kind":"array","entries":8192,"bytes":25690112},{"name":"THREADS","kind":"task_storage","entries":0,"bytes":null}],"programs":[{"name":"sched_switch","hook":"tp_btf/sched_switch","runs":12345678,"nanoseconds_per_run":143.27,"instructions":412,"bytes":2345},{"name":"cgroup_mkdir","hook":"tp_btf/cgroup_mkdir","runs":0,"nanoseconds_per_run":null,"instructions":null,"bytes":812}],"limits":["Processes in the root cgroup are told apart by program and session only, which takes up to a second after they start."]}
         "#]].assert_eq(&doctor_json(&samples::doctor()));
     }
 }

@@ -16,7 +16,7 @@ use hostler_decide::{
 
 use crate::{
     args::GroupBy,
-    report::{DoctorReport, MapRow, ProgramRow, Row, RunqReport, SignalRow},
+    report::{DoctorReport, EffectRow, MapRow, ProgramRow, Row, RunqReport, SignalRow},
 };
 
 /// Some `count` durations about `typical_ns`, a quarter as many for each octave away from it.
@@ -161,11 +161,11 @@ pub(super) fn doctor() -> DoctorReport {
                 ..SignalRow::default()
             },
         ],
-        effects: vec![SignalRow {
-            signal: text("threads onto a NUMA node"),
+        effects: vec![EffectRow {
+            effect: text("threads onto a NUMA node"),
             in_use: Some(text("sched_setaffinity")),
             note: text("done if `plan.mode` is `act`"),
-            ..SignalRow::default()
+            ..EffectRow::default()
         }],
         maps: vec![
             MapRow {

@@ -57,8 +57,11 @@ pub struct AgentPlaces {
 }
 
 impl Client {
-    /// Connects to the daemon at a socket; `None` where nobody listens.
+    /// Connects to the daemon at a socket; `None` where nobody listens, as at the empty path.
     pub fn connect(socket: &Path) -> Result<Option<Self>, ControlError> {
+        if socket.as_os_str().is_empty() {
+            return Ok(None);
+        }
         let stream = match UnixStream::connect(socket) {
             Ok(stream) => stream,
             Err(error) if is_absent(&error) => return Ok(None),

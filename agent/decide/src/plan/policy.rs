@@ -28,7 +28,7 @@ pub(super) enum Leave {
 impl Policy {
     /// Whether an agent may be moved.
     pub fn lets_move(&self, agent: &Agent) -> bool {
-        self.leave_for(agent) == Leave::Granted
+        self.owners.scheduler.is_none() && self.leave_for(agent) == Leave::Granted
     }
 
     pub(super) fn leave_for(&self, agent: &Agent) -> Leave {
@@ -78,6 +78,15 @@ mod tests {
         assert_eq!(leave("agents/db-1", Kind::Agent), Leave::OptedOut);
         assert_eq!(leave("sshd", Kind::System), Leave::System);
     }
+    #[test]
+    fn nobody_is_moved_against_a_scheduler_that_was_loaded() {
+        let agent = agent("coder", Kind::Agent);
+        let mut policy = Policy::default();
+        assert!(policy.lets_move(&agent));
+        policy.owners.scheduler = Some("scx_rusty".to_owned());
+        assert!(!policy.lets_move(&agent));
+    }
+
     #[test]
     fn pods_are_left_to_a_kubelet_that_gives_containers_cpus() {
         let at = |place: &str| Agent {

@@ -2,18 +2,30 @@
 
 use hostler_decide::plan::Owners;
 
-use super::SignalSource;
 use crate::{
     owners::{kernel_balances, owners},
     topology::has_several_nodes,
 };
 
+/// Something that Hostler changes, and how it is done on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What is changed.
+    pub effect: &'static str,
+    /// How; `None` if it is not done here.
+    pub in_use: Option<String>,
+    /// Other ways, each with why it is not taken.
+    pub better: Vec<(String, String)>,
+    /// What else one should know.
+    pub note: String,
+}
+
 /// Each effect with how it is done here; where it is not, why not.
-pub fn effects() -> Vec<SignalSource> {
+pub fn effects() -> Vec<Effect> {
     placing(has_several_nodes(), &owners(), kernel_balances()).into()
 }
 
-fn placing(has_several_nodes: bool, owners: &Owners, kernel_balances: bool) -> [SignalSource; 2] {
+fn placing(has_several_nodes: bool, owners: &Owners, kernel_balances: bool) -> [Effect; 2] {
     let why_not = if has_several_nodes {
         owners.scheduler.as_ref().map(|name| {
             format!(
@@ -23,8 +35,8 @@ fn placing(has_several_nodes: bool, owners: &Owners, kernel_balances: bool) -> [
     } else {
         Some("this host has one node".to_owned())
     };
-    let effect = |signal, by: &str, note: &str| SignalSource {
-        signal,
+    let effect = |effect, by: &str, note: &str| Effect {
+        effect,
         in_use: why_not.is_none().then(|| by.to_owned()),
         better: why_not
             .iter()

@@ -46,12 +46,7 @@ pub(super) fn watch(
 }
 
 fn connect(socket: &Path) -> Result<Option<Watched>, ControlError> {
-    let client = if socket.as_os_str().is_empty() {
-        None
-    } else {
-        Client::connect(socket)?
-    };
-    client.map(Client::watch).transpose()
+    Client::connect(socket)?.map(Client::watch).transpose()
 }
 
 /// What is asked for and not among what the daemon tells. What the kernel refused to it, it would refuse

@@ -47,8 +47,6 @@ pub(super) enum Told {
     Judged(Outcome),
     /// To take back all that is in force.
     RestoreAll,
-    /// To take back all that is in force, since somebody else decides where threads run.
-    StepAside,
     /// To take back these steps, or all, and to say what came of it.
     Undo(Option<Vec<u64>>, oneshot::Sender<Vec<Undone>>),
     /// To take all back, and to end.
@@ -64,7 +62,7 @@ pub(super) enum Report {
     /// A step to this agent could not be carried out.
     Refused(SlotLease),
     /// Somebody else has set a knob of this agent, or had its step taken back.
-    Yielded(SlotLease, Arc<str>),
+    LeaveAlone(SlotLease, Arc<str>),
 }
 
 /// The thread.

@@ -13,7 +13,6 @@ use hostler_decide::{
     topology::Topology,
     window::Window,
 };
-
 use hostler_observe::owners;
 use tokio::sync::oneshot;
 
@@ -210,10 +209,7 @@ impl Planning {
             return;
         }
         self.owners = owners;
-        if self.owners.scheduler.is_some() {
-            self.conduct.begin_anew();
-            self.tell(Told::StepAside);
-        }
+        self.conduct.begin_anew();
         self.tell(Told::Allow(self.policy()));
     }
 
@@ -237,7 +233,7 @@ impl Planning {
         for report in reports {
             match report {
                 Report::Refused(id) => self.conduct.withdraw(id),
-                Report::Yielded(id, agent) => self.conduct.leave_alone(id, &agent),
+                Report::LeaveAlone(id, agent) => self.conduct.leave_alone(id, &agent),
             }
         }
         for outcome in self.conduct.follow(window) {

@@ -1,7 +1,11 @@
-//! What the thread does that acts.
+//! What the thread does that acts: what it is told, step by step. What it takes back stands in
+//! [`taking_back`], and what it does by itself meanwhile in [`tending`].
+
+mod taking_back;
+mod tending;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -13,15 +17,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostler_act::{ActError, Cause, CpuList, Executor, Kernel, Members, Order, Restored, Tended};
+use hostler_act::{ActError, Cause, CpuList, Executor, Kernel, Members, Order, Receipt};
 use hostler_decide::{
-    plan::{Action, Policy, Step, Undo, conduct::Outcome, verdict::Verdict},
+    plan::{Action, Policy, Step, conduct::Outcome, verdict::Verdict},
     signal::{Agent, AgentSource},
 };
 
 use super::{
-    ActCounts, Report, Told, Undone,
-    asking::{Asking, Processes},
+    ActCounts, Report, Told,
+    asking::Asking,
     bringing::{Bringing, TURN},
 };
 use crate::changes::{ChangesError, now_ms, open_changes};
@@ -149,7 +153,6 @@ impl Actor {
             Told::Place(step) => self.place(&step),
             Told::Judged(outcome) => self.judged(&outcome),
             Told::RestoreAll => drop(self.restore_all(&Cause::Asked)),
-            Told::StepAside => drop(self.restore_all(&Cause::LeftAlone)),
             Told::Undo(steps, answer) => {
                 let undone = self.undo(steps.as_deref());
                 // Whoever asked may have gone.
@@ -229,13 +232,11 @@ impl Actor {
             if before.step.action == step.action {
                 return Err(Refusal::IsThere);
             }
-            let undone = open.executor.undo(before.number, Cause::Replaced, now_ms());
-            say_undone(before.number, undone.as_ref());
-            undone?;
-            self.placed.remove(&agent.name);
+            let number = before.number;
+            self.take_back(number, &Cause::Replaced)?;
         }
         let members = order.members.clone();
-        let (number, receipt) = open.executor.place(order, now_ms())?;
+        let (number, receipt) = self.begin(order)?;
         tracing::info!(
             step = number,
             agent = &*agent.name,
@@ -255,6 +256,16 @@ impl Actor {
             self.bring(agent, &members, node);
         }
         Ok(())
+    }
+
+    fn begin(&mut self, order: Order) -> Result<(u64, Receipt), Refusal> {
+        let open = self.open.as_mut().ok_or(Refusal::NotActing)?;
+        let begun = open.executor.place(order, now_ms());
+        if let Err(error @ ActError::NotRestored { step, .. }) = &begun {
+            let reason = error.to_string();
+            self.owed.insert(*step, Cause::Failed { reason });
+        }
+        Ok(begun?)
     }
 
     /// Has an agent's memory follow. Where that can't be, its threads are still where they are to be.
@@ -291,7 +302,7 @@ impl Actor {
         };
         let number = placed.number;
         match outcome.verdict {
-            Verdict::Worse { percent } => self.revert(&agent.name, percent),
+            Verdict::Worse { percent } => self.revert(number, percent),
             verdict => {
                 self.counts.kept.fetch_add(1, Relaxed);
                 tracing::info!(
@@ -303,194 +314,10 @@ impl Actor {
             }
         }
     }
-
-    fn revert(&mut self, agent: &Arc<str>, percent: u32) {
-        let (Some(open), Some(placed)) = (&mut self.open, self.placed.get(agent)) else {
-            return;
-        };
-        let how = format!("turns take {percent} % longer than they would have");
-        let cause = Cause::Worse { how };
-        let undone = open.executor.undo(placed.number, cause.clone(), now_ms());
-        say_undone(placed.number, undone.as_ref());
-        self.bringing.leave(agent);
-        let (number, step) = (placed.number, Arc::clone(&placed.step));
-        self.placed.remove(agent);
-        if undone.is_err() {
-            self.owed.insert(number, cause);
-            return;
-        }
-        self.counts.reverted.fetch_add(1, Relaxed);
-        let members = members(&step.agent, &open.cgroups, &self.asking);
-        if let (Ok(members), Some(node)) = (members, lay_on(&step.undo)) {
-            self.bring(&step.agent, &members, node);
-        }
-    }
-
-    fn restore_all(&mut self, cause: &Cause) -> Vec<Undone> {
-        self.placed.clear();
-        self.bringing.leave_all();
-        let Some(open) = &mut self.open else {
-            return Vec::new();
-        };
-        let undone = open.executor.undo_all(cause, now_ms());
-        let failed = undone.iter().filter(|(_, undone)| undone.is_err());
-        self.owed = failed.map(|(step, _)| (*step, cause.clone())).collect();
-        undone.into_iter().map(said).collect()
-    }
-
-    /// Takes back what somebody asked for; without numbers, all. Agents whose steps are named are left alone
-    /// from then on.
-    fn undo(&mut self, steps: Option<&[u64]>) -> Vec<Undone> {
-        let Some(steps) = steps else {
-            return self.restore_all(&Cause::Asked);
-        };
-        let mut all = Vec::new();
-        for &number in steps {
-            let Some(open) = &mut self.open else {
-                all.push((
-                    number,
-                    Err(ActError::NotInForce { step: number }.to_string()),
-                ));
-                continue;
-            };
-            let undone = open.executor.undo(number, Cause::Asked, now_ms());
-            if undone.is_ok() {
-                self.forget(number);
-            }
-            all.push(said((number, undone)));
-        }
-        all
-    }
-
-    /// A step that is no longer in force, whose agent is left alone from now on.
-    fn forget(&mut self, number: u64) {
-        let mut placed = self.placed.iter();
-        let found = placed.find(|(_, placed)| placed.number == number);
-        let Some(name) = found.map(|(name, _)| Arc::clone(name)) else {
-            return;
-        };
-        self.bringing.leave(&name);
-        if let Some(placed) = self.placed.remove(&name) {
-            self.report(Report::Yielded(placed.step.agent.id, name));
-        }
-    }
-
-    /// Only these may be moved from here on: what was done to others is taken back.
-    fn allow(&mut self, policy: Policy) {
-        self.policy = policy;
-        let Some(open) = &mut self.open else {
-            return;
-        };
-        let mut left = Vec::new();
-        for (name, placed) in &self.placed {
-            if self.policy.lets_move(&placed.step.agent) {
-                continue;
-            }
-            let number = placed.number;
-            let undone = open.executor.undo(number, Cause::LeftAlone, now_ms());
-            if undone.is_err() {
-                self.owed.insert(number, Cause::LeftAlone);
-            }
-            let _told = said((number, undone));
-            left.push(Arc::clone(name));
-        }
-        for name in left {
-            self.bringing.leave(&name);
-            self.placed.remove(&name);
-        }
-    }
-
-    fn look(&mut self) {
-        let Some(open) = &mut self.open else {
-            return;
-        };
-        self.looks += 1;
-        let turn = self.looks % PARTS;
-        let looked = open.executor.look(|step| step % PARTS == turn, now_ms());
-        if let Some(error) = looked.failed {
-            tracing::warn!(%error, "whether somebody else has changed what was set can't be told");
-        }
-        for yielded in looked.yielded {
-            self.counts.yielded.fetch_add(1, Relaxed);
-            tracing::warn!(
-                step = yielded.step,
-                agent = yielded.agent,
-                knob = ?yielded.knob,
-                found = ?yielded.found,
-                "somebody else has set this: the agent is left to them"
-            );
-            if let Some(placed) = self.placed.get(&*yielded.agent) {
-                let agent = &placed.step.agent;
-                self.report(Report::Yielded(agent.id, Arc::clone(&agent.name)));
-            }
-        }
-    }
-
-    /// Looks after agents: who has come to them is set as well, the books on those that have gone are closed,
-    /// and what could not be taken back is tried again.
-    fn tend(&mut self) {
-        if !self.acts {
-            self.restore_all(&Cause::Found);
-            self.close_if_idle();
-            return;
-        }
-        let Some(open) = &mut self.open else {
-            return;
-        };
-        let ours: BTreeSet<u64> = self.placed.values().map(|placed| placed.number).collect();
-        let in_force = open.executor.past().in_force().map(|(step, _)| step);
-        for step in in_force
-            .filter(|step| !ours.contains(step))
-            .collect::<Vec<_>>()
-        {
-            let undone = open.executor.undo(step, Cause::Asked, now_ms());
-            let _told = said((step, undone));
-        }
-        let is_cgroup = |placed: &Placed| placed.step.agent.source == AgentSource::Cgroup;
-        let processes = if self.placed.values().all(is_cgroup) {
-            Ok(Processes::default())
-        } else {
-            self.asking.processes()
-        };
-        self.placed.retain(|name, placed| {
-            let members = match &processes {
-                _ if is_cgroup(placed) => None,
-                Ok(processes) => Some(processes.of(&placed.step.agent)),
-                Err(error) => {
-                    tracing::warn!(agent = &**name, error, "which processes it is can't be told");
-                    return true;
-                }
-            };
-            match open.executor.tend(placed.number, members, now_ms()) {
-                Ok(Tended::Followed(0)) => true,
-                Ok(Tended::Followed(threads)) => {
-                    tracing::info!(
-                        step = placed.number,
-                        agent = &**name,
-                        threads,
-                        "placed as well: they have come since"
-                    );
-                    true
-                }
-                Ok(Tended::Departed) | Err(ActError::TakenBack { .. }) => false,
-                Err(error) => {
-                    tracing::warn!(step = placed.number, agent = &**name, %error, "not looked after");
-                    true
-                }
-            }
-        });
-    }
 }
 
 fn in_force(open: &Open) -> u64 {
     open.executor.past().in_force().count() as u64
-}
-
-/// The node on which most of the memory lay before a step.
-fn lay_on(undo: &Undo) -> Option<u32> {
-    let Undo::Release { memory_bytes } = undo;
-    let nodes = (0_u32..).zip(memory_bytes).filter(|(_, bytes)| **bytes > 0);
-    nodes.max_by_key(|(_, bytes)| **bytes).map(|(node, _)| node)
 }
 
 /// The processes of an agent, so that they can be found again.
@@ -527,23 +354,4 @@ fn open(journal: &Path) -> Result<Open, ChangesError> {
         executor: open_changes(journal)?,
         cgroups: hostler_observe::cgroup_root()?,
     })
-}
-
-/// What came of taking a step back, said in the log and in words.
-fn said((step, undone): (u64, Result<Restored, ActError>)) -> Undone {
-    say_undone(step, undone.as_ref());
-    (step, undone.map_err(|error| error.to_string()))
-}
-
-fn say_undone(step: u64, undone: Result<&Restored, &ActError>) {
-    match undone {
-        Ok(restored) => tracing::info!(
-            step,
-            restored = restored.restored + restored.born,
-            gone = restored.gone,
-            left_to_others = restored.foreign,
-            "taken back"
-        ),
-        Err(error) => tracing::error!(step, %error, "a step could not be taken back"),
-    }
 }
