@@ -40,7 +40,7 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again",
-        needs: &[],
+        needs: &[Need::OwnMachine],
         run: a_configuration_is_taken_or_refused_as_a_whole_when_it_is_read_again,
     },
     Test {

@@ -58,6 +58,8 @@ impl Host {
             }
             Need::RealSpeed => std::env::var_os("HOSTLER_GUEST")
                 .map(|_| "it would take minutes in an emulated guest".to_owned()),
+            Need::OwnMachine => std::env::var_os("HOSTLER_GUEST")
+                .map(|_| "it is about files and clients, not about the kernel".to_owned()),
             Need::ChosenProcessIds => needs::chosen_process_ids(),
             Need::MemoryLimits => needs::controller(&self.cgroup_root, "memory"),
             Need::Storage => crate::block_io::Storage::find().err(),

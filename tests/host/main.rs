@@ -42,6 +42,8 @@ enum Need {
     WritableCgroups,
     /// To be quick: what would take minutes in an emulated guest.
     RealSpeed,
+    /// The machine that builds it: what is about files and clients is the same on each kernel.
+    OwnMachine,
     /// To say which id the next process gets.
     ChosenProcessIds,
     /// To make mount namespaces, in which something of the host is missing.

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "each_report_of_a_recording_is_the_one_of_the_host_word_for_word",
-        needs: &[Need::WritableCgroups],
+        needs: &[Need::WritableCgroups, Need::OwnMachine],
         run: each_report_of_a_recording_is_the_one_of_the_host_word_for_word,
     },
     Test {
@@ -40,12 +40,12 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "a_disk_that_is_full_ends_a_recording_with_its_name",
-        needs: &[Need::MountNamespaces],
+        needs: &[Need::MountNamespaces, Need::OwnMachine],
         run: a_disk_that_is_full_ends_a_recording_with_its_name,
     },
     Test {
         name: "a_trace_whose_recording_finds_no_room_reports_all_the_same",
-        needs: &[Need::MountNamespaces],
+        needs: &[Need::MountNamespaces, Need::OwnMachine],
         run: a_trace_whose_recording_finds_no_room_reports_all_the_same,
     },
     Test {

@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     },
     Test {
         name: "slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off",
-        needs: &[],
+        needs: &[Need::OwnMachine],
         run: slow_and_broken_clients_hold_up_neither_ticks_nor_others_and_are_cut_off,
     },
     Test {

@@ -22,22 +22,22 @@ use crate::{
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "a_killed_daemon_loses_at_most_its_last_second_and_the_next_one_says_so_and_goes_on",
-        needs: &[],
+        needs: &[Need::OwnMachine],
         run: a_killed_daemon_loses_at_most_its_last_second_and_the_next_one_says_so_and_goes_on,
     },
     Test {
         name: "a_full_disk_is_said_and_counted_and_the_ticks_go_on",
-        needs: &[],
+        needs: &[Need::OwnMachine],
         run: a_full_disk_is_said_and_counted_and_the_ticks_go_on,
     },
     Test {
         name: "what_an_agent_did_is_in_its_trend_and_in_the_report",
-        needs: &[Need::WritableCgroups],
+        needs: &[Need::WritableCgroups, Need::OwnMachine],
         run: what_an_agent_did_is_in_its_trend_and_in_the_report,
     },
     Test {
         name: "an_alert_is_told_and_a_webhook_that_hangs_holds_up_nothing",
-        needs: &[],
+        needs: &[Need::OwnMachine],
         run: an_alert_is_told_and_a_webhook_that_hangs_holds_up_nothing,
     },
 ];

@@ -47,6 +47,13 @@ pub(super) enum Death {
     NoEnd(Duration),
 }
 
+impl Death {
+    /// Whether another guest may live longer. One that was too slow would be as slow again.
+    pub(super) fn is_worth_a_retry(&self) -> bool {
+        !matches!(self, Self::NoEnd(_))
+    }
+}
+
 impl fmt::Display for Death {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -121,7 +121,7 @@ pub(crate) struct VmArgs {
     memory: u32,
 
     /// How long boot and command may take before the guest counts as hung [default: 10min; with
-    /// --test 20min a guest].
+    /// --test 30min a guest].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
 

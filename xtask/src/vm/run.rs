@@ -127,8 +127,8 @@ impl Run {
         &self.end_marker
     }
 
-    /// Boots until a guest lives to the command's end, or too many have died. Each boot's output
-    /// goes to what `output` makes for it.
+    /// Boots until a guest lives to the command's end, too many have died, or one took too long. Each
+    /// boot's output goes to what `output` makes for it.
     pub(super) fn to_end<'a>(
         &'a self,
         interrupt: &Interrupt,
@@ -142,12 +142,13 @@ impl Run {
                 Outcome::Exited(code) => End::Exited(code),
                 Outcome::Interrupted(signal) => End::Interrupted(signal),
                 Outcome::Died(death) => {
+                    let may_live = death.is_worth_a_retry();
                     let death = death.to_string();
                     eprintln!("xtask vm: guest {attempt} of {ATTEMPTS} died: {death}");
                     eprint!("{}", console::excerpt(&console::read(&log)));
                     announce_console(&log)?;
                     deaths.push(death);
-                    if deaths.len() < ATTEMPTS as usize {
+                    if may_live && deaths.len() < ATTEMPTS as usize {
                         eprintln!("xtask vm: RETRY: starting the command again in a new guest");
                         continue;
                     }

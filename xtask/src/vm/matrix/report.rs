@@ -1,5 +1,6 @@
 //! What the guests of a matrix came to, for machines as JSON and for people as lines.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -7,6 +8,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::trials::{Outcome, Trial};
+
+/// How many tests are named that took longest.
+const SLOWEST: usize = 12;
 
 /// One guest's tests.
 #[derive(Debug, Serialize)]
@@ -119,6 +123,19 @@ impl GuestReport {
             texts.push(format!("\n---- {title}: its console\n{}", self.console));
         }
         texts.concat()
+    }
+
+    /// The tests that took longest, and how long all took together.
+    pub(crate) fn slowest(&self) -> String {
+        let mut trials: Vec<&Trial> = self.trials().collect();
+        trials.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let all: f64 = trials.iter().map(|trial| trial.seconds).sum();
+        let mut text = format!("{all:.0} s of tests, most of it in:\n");
+        for trial in trials.iter().take(SLOWEST) {
+            writeln!(text, "  {:>5.0} s  {}", trial.seconds, trial.name)
+                .expect("memory takes all text");
+        }
+        text
     }
 
     /// A line for each test that was skipped.
