@@ -16,6 +16,8 @@ mod tests;
 use hostler_common::ledger::state;
 use serde::Serialize;
 
+use crate::bottleneck::{Bottleneck, TimeParts};
+
 pub use evidence::{Blame, Evidence, Host, KeptWaiting};
 pub use reason::{Reason, Why};
 
@@ -35,12 +37,14 @@ const ENOUGH_WAKE_UPS: u64 = 100;
 const BURST_RATIO: u64 = 100;
 
 /// What is concluded from the evidence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// All in one word.
     pub verdict: Verdict,
     /// What cost the agent's threads most time, the most costly first; at most [`MOST_REASONS`].
     pub reasons: Vec<Reason>,
+    /// Which of all that its time went to held it up most; `None` if it had nothing to do.
+    pub bottleneck: Option<Bottleneck>,
     /// Whether a few of its wake-ups wait much longer than most.
     pub bursts: Option<Bursts>,
 }
@@ -80,6 +84,8 @@ pub fn explain(evidence: &Evidence) -> Explanation {
     let reasons = most_costly(reasons, evidence);
     Explanation {
         verdict: verdict(evidence, &reasons),
+        bottleneck: TimeParts::of(&evidence.window, evidence.around(), evidence.length_ns)
+            .bottleneck(evidence.length_ns as f64),
         bursts: bursts(evidence),
         reasons,
     }

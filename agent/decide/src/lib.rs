@@ -18,6 +18,7 @@
 pub mod agent_pattern;
 pub mod alerts;
 pub mod block_io;
+pub mod bottleneck;
 pub mod durations;
 pub mod explain;
 pub mod faults;

@@ -72,12 +72,16 @@ pub struct Staying {
     pub well_placed: u64,
     /// They did not run lately, so that nothing says where they belong.
     pub idle: u64,
+    /// They waited for storage or for the network most of their time: no place gains them anything.
+    pub waits_elsewhere: u64,
     /// Parts of the host, which are never moved.
     pub system: u64,
     /// Somebody wants them left alone.
     pub opted_out: u64,
     /// kubelet gives them their CPUs.
     pub kubelet: u64,
+    /// They were moved a short while ago.
+    pub resting: u64,
 }
 
 /// What to change on a host, by what happened on it lately. The same arguments always give the same plan.

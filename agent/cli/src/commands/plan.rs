@@ -64,6 +64,7 @@ pub(crate) fn run(args: &PlanArgs, global: &GlobalArgs, stdout: Stdout) -> Resul
         } else {
             owners()
         },
+        ..Policy::default()
     };
     let report = PlanReport {
         plan: plan(&lately, &facts.topology, &policy),

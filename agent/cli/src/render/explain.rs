@@ -33,11 +33,13 @@ const PEERS_NAMED: usize = 3;
 const WAITERS_NAMED: usize = 2;
 
 /// The report as text, its last line's end included. Where there are too few lines, what may help
-/// is said of the first reasons only, and less of what is not exact.
+/// is said of the first reasons only, and less of what is not exact; at last no bottleneck is named, since
+/// reasons say that as well.
 pub(crate) fn explain_text(report: &ExplainReport, screen: Screen) -> String {
     let page = Page {
         width: screen.columns.min(COMFORTABLE),
         paint: Paint::new(screen.color),
+        names_bottleneck: true,
     };
     // The last line is the prompt's.
     let room = screen.rows.saturating_sub(1);
@@ -45,7 +47,7 @@ pub(crate) fn explain_text(report: &ExplainReport, screen: Screen) -> String {
         .rev()
         .map(|remedies| page.lines(report, remedies))
         .find(|lines| lines.len() <= room)
-        .unwrap_or_else(|| page.lines(report, 0));
+        .unwrap_or_else(|| page.without_bottleneck().lines(report, 0));
     lines.join("\n") + "\n"
 }
 
@@ -54,9 +56,17 @@ pub(crate) fn explain_text(report: &ExplainReport, screen: Screen) -> String {
 struct Page {
     width: usize,
     paint: Paint,
+    names_bottleneck: bool,
 }
 
 impl Page {
+    fn without_bottleneck(self) -> Self {
+        Self {
+            names_bottleneck: false,
+            ..self
+        }
+    }
+
     fn lines(self, report: &ExplainReport, remedies: usize) -> Vec<String> {
         let mut lines = self.heading(report);
         lines.push(String::new());
@@ -186,11 +196,16 @@ impl Page {
 
     fn reasons(self, report: &ExplainReport, remedies: usize) -> Vec<String> {
         let (evidence, explanation) = (&report.evidence, &report.explanation);
-        if explanation.verdict != Verdict::HeldUp {
+        let bottleneck = explanation.bottleneck.filter(|_| self.names_bottleneck);
+        let bottleneck = bottleneck.and_then(words::bottleneck);
+        let mut lines = match &bottleneck {
+            Some(text) => self.sentence(text),
+            None => Vec::new(),
+        };
+        if explanation.verdict != Verdict::HeldUp && bottleneck.is_none() {
             let text = words::verdict(explanation.verdict, evidence);
             return self.sentence(&text);
         }
-        let mut lines = Vec::new();
         let mut last_help = String::new();
         for (index, reason) in explanation.reasons.iter().enumerate() {
             let show = |name: &str| self.name(name);

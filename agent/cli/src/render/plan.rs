@@ -192,9 +192,14 @@ fn staying(staying: &Staying) -> String {
     let parts = [
         (staying.well_placed, "well placed"),
         (staying.idle, "idle"),
+        (
+            staying.waits_elsewhere,
+            "that wait for storage or the network",
+        ),
         (staying.system, "parts of the host"),
         (staying.opted_out, "left alone as wanted"),
         (staying.kubelet, "left to kubelet's CPU manager"),
+        (staying.resting, "moved a short while ago"),
     ];
     let parts: Vec<String> = parts
         .into_iter()

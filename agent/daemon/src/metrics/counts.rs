@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hostler_common::ledger::STATES;
 use hostler_decide::{
+    bottleneck::Limit,
     durations::Durations,
     node_memory::NodeMemory,
     peers::{PeerCounts, PeerWindow},
@@ -44,6 +45,8 @@ pub(super) struct Counts {
     pub(super) oom_kills: u64,
     /// Long waits by cause, in ns, in the order of [`CAUSES`].
     pub(super) cause_ns: [u64; CAUSES.len()],
+    /// Time in which agents were busy by what held them up most, in ns, in the order of [`Limit::ALL`].
+    pub(super) bottleneck_ns: [u64; Limit::ALL.len()],
     /// Time lost between readings of the agents' cgroups.
     pub(super) pressure: Option<Pressure>,
     pub(super) memory: Option<MemoryAmounts>,
@@ -109,6 +112,11 @@ impl Counts {
         }
     }
 
+    pub(super) fn add_bottleneck(&mut self, limit: Limit, ns: u64) {
+        let sum = &mut self.bottleneck_ns[limit as usize];
+        *sum = sum.wrapping_add(ns);
+    }
+
     /// Adds the counters of another, which is no more.
     pub(super) fn merge(&mut self, gone: &Self) {
         for (sum, more) in self.sums_ns.iter_mut().zip(gone.state_ns) {
@@ -117,7 +125,9 @@ impl Counts {
         for (sum, more) in self.state_ns.iter_mut().zip(gone.state_ns) {
             *sum = sum.wrapping_add(more);
         }
-        for (sum, more) in self.cause_ns.iter_mut().zip(gone.cause_ns) {
+        let causes = self.cause_ns.iter_mut().zip(gone.cause_ns);
+        let bottlenecks = self.bottleneck_ns.iter_mut().zip(gone.bottleneck_ns);
+        for (sum, more) in causes.chain(bottlenecks) {
             *sum = sum.wrapping_add(more);
         }
         for (sum, more) in [

@@ -218,6 +218,38 @@ fn who_has_gone_keeps_its_series_for_a_while_and_stays_in_its_groups_sums() {
 }
 
 #[test]
+fn the_rate_of_bottlenecks_is_how_many_agents_each_of_them_holds_up() {
+    let mut totals = Totals::new(&HostFacts::default(), policy());
+    let held = |slot, state, ns: i64| {
+        let mut row = row(0);
+        row.ledger.ns[state as usize] = ns;
+        (agent(slot, "g", &format!("a{slot}")), row)
+    };
+    totals.add(&window(
+        1,
+        vec![
+            held(70, state::THROTTLED, 600_000_000),
+            held(71, state::THROTTLED, 20_000_000),
+            held(72, state::ON_CPU, 1_000_000_000),
+            held(73, state::ASLEEP, 1_000_000_000),
+        ],
+    ));
+    let all = written(&mut totals);
+    let of = |scope: &str, labels: &str| {
+        let name = format!("hostler_{scope}_bottleneck_seconds_total{{{labels}}}");
+        all.get(&*name).copied()
+    };
+    assert_eq!(of("host", "bottleneck=\"quota\""), Some(2.0));
+    assert_eq!(
+        of("group", "group=\"g\",bottleneck=\"computing\""),
+        Some(1.0)
+    );
+    let own = "agent=\"a72\",group=\"g\",bottleneck=\"computing\"";
+    assert_eq!(of("agent", own), Some(1.0));
+    assert_eq!(of("host", "bottleneck=\"cpu\""), None);
+}
+
+#[test]
 fn the_first_by_any_criterion_and_the_pinned_have_series_of_their_own() {
     let pinned = vec!["quiet-7".parse().expect("a pattern")];
     let mut totals = Totals::new(&HostFacts::default(), Policy { pinned, ..policy() });

@@ -15,6 +15,7 @@ use std::{
 
 use hostler_common::{peer::class, slot::SlotLease};
 use hostler_decide::{
+    bottleneck::bottlenecks,
     host::HostWindow,
     pairs::Who,
     peers::CLASS_NAMES,
@@ -88,6 +89,7 @@ impl Totals {
         }
         self.add_peers(window);
         self.add_causes(window);
+        self.add_bottlenecks(window);
         if let Some(more) = &window.host {
             match &mut self.host {
                 Some(sum) => sum.append(more.clone()),
@@ -155,6 +157,22 @@ impl Totals {
             };
             for whole in [self.groups.whole(group), &mut self.whole] {
                 whole.counts.add_cause(class, pair.wait_ns);
+            }
+        }
+    }
+
+    fn add_bottlenecks(&mut self, window: &Window) {
+        let length_ns = window.length_ns();
+        for (id, bottleneck) in bottlenecks(window) {
+            let group = match self.agents.by_lease(id) {
+                Some(agent) => {
+                    agent.counts.add_bottleneck(bottleneck.limit, length_ns);
+                    agent.group
+                }
+                None => self.groups.number(OTHER_GROUPS, 0),
+            };
+            for whole in [self.groups.whole(group), &mut self.whole] {
+                whole.counts.add_bottleneck(bottleneck.limit, length_ns);
             }
         }
     }

@@ -10,6 +10,7 @@ use hostler_common::{
 use serde::Serialize;
 
 use crate::{
+    bottleneck::{Around, leaves_the_host},
     pairs::Who,
     signal::PairSignal,
     window::{RunQueueWindow, Window},
@@ -32,6 +33,8 @@ pub struct Evidence {
     pub long_wait_ns: u64,
     /// Whom it waited for.
     pub waited_for: Vec<(Who, Blame)>,
+    /// Round trips of its sockets to other hosts, added up, in ns.
+    pub round_trip_ns: u64,
     /// Which other agents waited for it; who waited longest comes first.
     pub kept_waiting: Vec<KeptWaiting>,
     /// The host as a whole.
@@ -126,11 +129,26 @@ impl Evidence {
             length_ns: window.length_ns(),
             long_wait_ns,
             waited_for: waited_for(window, agent, &name_of),
+            round_trip_ns: round_trip_ns(window, agent),
             kept_waiting: kept_waiting(window, agent, &name_of),
             host: Host {
                 cpus,
                 on_cpu_ns: on_cpu_ns.sum(),
             },
+        }
+    }
+
+    /// What is not in its own window.
+    pub(super) fn around(&self) -> Around {
+        let waits_ns = |is_own: bool| {
+            let laid = self.waited_for.iter();
+            let laid = laid.filter(|(who, _)| (*who == Who::Itself) == is_own);
+            laid.fold(0_u64, |sum, (_, blame)| sum.saturating_add(blame.wait_ns()))
+        };
+        Around {
+            own_wait_ns: waits_ns(true),
+            other_wait_ns: waits_ns(false),
+            round_trip_ns: self.round_trip_ns,
         }
     }
 
@@ -185,6 +203,13 @@ fn waited_for<'a>(
             (who, Blame { ran_ns, ..blame })
         })
         .collect()
+}
+
+fn round_trip_ns(window: &Window, agent: SlotLease) -> u64 {
+    let peers = window.peers.iter();
+    let peers = peers.filter(|(key, _)| key.agent == agent && leaves_the_host(key.peer));
+    let rtt_us = peers.map(|(_, peer)| peer.counts.rtt_us);
+    rtt_us.fold(0_u64, u64::saturating_add).saturating_mul(1000)
 }
 
 fn blame_of(how: u32, totals: PairSignal) -> Blame {

@@ -4,7 +4,7 @@
 //!   known not to do worse; the others follow.
 //! - **A quota**: so many steps start in an interval, whatever is planned.
 //! - **A rest**: an agent that was moved is not moved again for a while, and for twice as long each time
-//!   that a step of its was taken back.
+//!   that a step of its was taken back. Plans are told who rests ([`Conduct::resting`]).
 //! - **What others set is theirs**: an agent of which somebody else set a knob is left alone from then on.
 //!
 //! Nothing is done in here: [`Conduct::choose`] says what to begin and [`Conduct::follow`] what came of what
@@ -236,6 +236,13 @@ impl Conduct {
             }
         }
         chosen
+    }
+
+    /// Agents that are not to be moved yet at an instant, by name. Plans have to reckon with them where they
+    /// are: one that moved them would not be carried out.
+    pub fn resting(&self, now_ns: u64) -> BTreeSet<Arc<str>> {
+        let resting = self.rests.iter().filter(|(_, rest)| rest.until_ns > now_ns);
+        resting.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     fn may_begin(&self, step: &Step, now_ns: u64) -> bool {

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hostler_common::{placement::MAX_NODES, slot::SlotLease};
 
 use crate::{
+    bottleneck::{Around, Bottleneck, TimeParts},
     node_memory::NodeMemory,
     signal::Agent,
     wakes::{HALF_LIFE_NS, WakeGraph},
@@ -39,6 +40,7 @@ pub struct Recent {
     demand: f64,
     demand_squared: f64,
     on_node_ns: [f64; MAX_NODES],
+    parts: TimeParts,
 }
 
 impl Lately {
@@ -52,14 +54,26 @@ impl Lately {
         self.seen_ns = self.seen_ns.saturating_add(length_ns);
         self.wakes.append(&window.wakes, length_ns);
         let kept = (-(length_ns as f64) / HALF_LIFE_NS as f64).exp2();
+        let around = Around::all(window);
         let mut before = std::mem::take(&mut self.agents);
         let followed = window.agents.iter().map(|(&id, (agent, now))| {
             let mut recent = before.remove(&id).unwrap_or_else(|| Recent::of(agent));
             recent.agent = Arc::clone(agent);
             recent.follow(now, length_ns, kept);
+            let around = around.get(&id).copied().unwrap_or_default();
+            let parts = TimeParts::of(now, around, length_ns);
+            recent.parts.follow(&parts, kept);
             (id, recent)
         });
         self.agents = followed.collect();
+    }
+
+    /// An agent was told to run on some nodes alone: so it does from now on, wherever it ran before. A plan
+    /// that waited for what is seen of that would take loads for what they were.
+    pub fn place(&mut self, agent: SlotLease, nodes: &[u32]) {
+        if let Some(recent) = self.agents.get_mut(&agent) {
+            recent.place(nodes);
+        }
     }
 
     /// The end of the last window, in ns of the monotonic clock.
@@ -93,6 +107,7 @@ impl Recent {
             demand: 0.0,
             demand_squared: 0.0,
             on_node_ns: [0.0; MAX_NODES],
+            parts: TimeParts::default(),
         }
     }
 
@@ -111,6 +126,16 @@ impl Recent {
         let on_node_ns = window.placement().on_cpu_ns;
         for (sum, now_ns) in self.on_node_ns.iter_mut().zip(on_node_ns) {
             *sum = *sum * kept + now_ns as f64;
+        }
+    }
+
+    fn place(&mut self, nodes: &[u32]) {
+        let all: f64 = self.on_node_ns.iter().sum();
+        self.on_node_ns = [0.0; MAX_NODES];
+        for &node in nodes {
+            if let Some(ns) = self.on_node_ns.get_mut(node as usize) {
+                *ns = all / nodes.len() as f64;
+            }
         }
     }
 
@@ -137,6 +162,11 @@ impl Recent {
     pub fn run(&self) -> Option<[f64; MAX_NODES]> {
         let all: f64 = self.on_node_ns.iter().sum();
         (all > 0.0).then(|| self.on_node_ns.map(|ns| ns / all))
+    }
+
+    /// What held it up most; `None` if it had nothing to do.
+    pub fn bottleneck(&self) -> Option<Bottleneck> {
+        self.parts.bottleneck(0.0)
     }
 
     /// Anonymous memory by node, in bytes; `None` if it was not looked at.
@@ -216,6 +246,23 @@ mod tests {
         let run = of_slot(&lately, 71).run().expect("it ran");
         assert!((run[0] - 1.0).abs() < 1e-9);
         assert_eq!(of_slot(&lately, 70).run(), None);
+    }
+
+    #[test]
+    fn an_agent_that_was_placed_runs_there_whatever_was_seen_before() {
+        let mut lately = Lately::default();
+        for number in 0..20 {
+            lately.follow(&window(number, &[(70, SECOND_NS / 2)]));
+        }
+        let id = of_slot(&lately, 70).agent.id;
+        let demand = of_slot(&lately, 70).demand();
+        lately.place(id, &[3]);
+        let run = of_slot(&lately, 70).run().expect("it ran");
+        assert!((run[3] - 1.0).abs() < 1e-9, "{run:?}");
+        assert!((of_slot(&lately, 70).demand() - demand).abs() < 1e-9);
+        lately.place(id, &[0, 1]);
+        let run = of_slot(&lately, 70).run().expect("it ran");
+        assert!((run[0] - 0.5).abs() < 1e-9, "{run:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What somebody who looks after the host allows.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use super::Owners;
 use crate::{agent_pattern::AgentPattern, identity::Kind, signal::Agent};
 
@@ -10,6 +12,8 @@ pub struct Policy {
     pub opted_out: Vec<AgentPattern>,
     /// Who else decides where threads run.
     pub owners: Owners,
+    /// Agents that were moved a short while ago, and are not moved again yet, by name.
+    pub resting: BTreeSet<Arc<str>>,
 }
 
 /// Whether an agent may be moved.
@@ -23,6 +27,8 @@ pub(super) enum Leave {
     OptedOut,
     /// kubelet gives it its CPUs.
     Kubelet,
+    /// It was moved a short while ago.
+    Resting,
 }
 
 impl Policy {
@@ -43,6 +49,8 @@ impl Policy {
             Leave::OptedOut
         } else if self.owners.has_kubelet_for(agent) {
             Leave::Kubelet
+        } else if self.resting.contains(&agent.name) {
+            Leave::Resting
         } else {
             Leave::Granted
         }
@@ -85,6 +93,17 @@ mod tests {
         assert!(policy.lets_move(&agent));
         policy.owners.scheduler = Some("scx_rusty".to_owned());
         assert!(!policy.lets_move(&agent));
+    }
+
+    #[test]
+    fn who_was_moved_a_short_while_ago_rests() {
+        let policy = Policy {
+            resting: ["agents/coder".into()].into(),
+            ..Policy::default()
+        };
+        let leave = |name| policy.leave_for(&agent(name, Kind::Agent));
+        assert_eq!(leave("agents/coder"), Leave::Resting);
+        assert_eq!(leave("agents/other"), Leave::Granted);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hostler_decide::explain::{Bursts, KeptWaiting, Reason, Verdict};
+use hostler_decide::{
+    bottleneck::Bottleneck,
+    explain::{Bursts, KeptWaiting, Reason, Verdict},
+};
 use serde::Serialize;
 
 use crate::{
@@ -29,6 +32,9 @@ struct ReportJson<'a> {
     verdict: Verdict,
     /// The most costly first; empty unless the verdict is `held_up`.
     reasons: Vec<ReasonJson<'a>>,
+    /// What held it up most, and the part of its time that this took: `computing`, `cpu`, `own_threads`,
+    /// `quota`, `memory`, `faults`, `storage`, `kernel` or `network`. Null if it had nothing to do.
+    bottleneck: Option<Bottleneck>,
     ledger: LedgerJson,
     waits: WaitsJson,
     /// Null unless a few wake-ups wait much longer than most.
@@ -115,6 +121,7 @@ pub(crate) fn explain_json(report: &ExplainReport) -> String {
         },
         verdict: explanation.verdict,
         reasons: reasons.collect(),
+        bottleneck: explanation.bottleneck,
         ledger: (&report.evidence.window.ledger).into(),
         waits: WaitsJson::from(report),
         bursts: explanation.bursts,

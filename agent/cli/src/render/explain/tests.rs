@@ -242,6 +242,7 @@ fn an_agent_whose_threads_share_a_cpu_is_told_so() {
 
             10,124 waits for a CPU: p50 8.39 ms, p99 58.7 ms, max 252 ms; 5.10 s in all
 
+            Bottleneck: its own threads, more than it has CPUs for; 51 % of its busy time.
             1. Waited 5.00 s, 50 % of its time awake, after its own threads took the CPU
                from each other 526 times. They wanted 2.0 CPUs and got 1.0.
                The host was only 52 % busy: let it run on more CPUs (cpuset.cpus, taskset).
@@ -263,6 +264,7 @@ fn the_agent_that_takes_the_cpu_is_named() {
 
             15,154 waits for a CPU: p50 5.77 ms, p99 54.5 ms, max 252 ms; 2.90 s in all
 
+            Bottleneck: CPUs that others have; 59 % of its busy time.
             1. Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from
                it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).
                The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more
@@ -289,6 +291,7 @@ fn a_used_up_quota_is_named_with_what_may_help() {
             ████████████████xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx·············
             █ on CPU 20 %  x throttled 64 %  · asleep 16 %
 
+            Bottleneck: its group's CPU quota; 76 % of its busy time.
             1. Throttled for 3.20 s, 76 % of its time awake: the CPU quota of its group was
                used up.
                Raise cpu.max of its cgroup or of one above (in Kubernetes, the CPU limit),
@@ -309,6 +312,7 @@ fn blocking_on_io_is_told_from_other_blocking() {
             █oooooooooooooooooooooooo-------················································
             █ on CPU 2 %  o on block I/O 30 %  - blocked 9 %  · asleep 59 %
 
+            Bottleneck: storage; 73 % of its busy time.
             1. Blocked on block I/O for 3.00 s, 73 % of its time awake: it waited for reads,
                writes or swap.
                `iostat -x 1` shows whether a disk is at its limit.
@@ -371,6 +375,8 @@ fn a_narrow_terminal_gets_more_and_shorter_lines() {
             15,154 waits for a CPU: p50 5.77 ms, p99 54.5 ms,
             max 252 ms; 2.90 s in all
 
+            Bottleneck: CPUs that others have; 59 % of its
+            busy time.
             1. Waited 2.69 s, 55 % of its time awake, after
                agents/builder took the CPU from it 312 times
                (2.40 s) or held the CPU it was woken for 40
@@ -379,8 +385,6 @@ fn a_narrow_terminal_gets_more_and_shorter_lines() {
                (cpu.weight), fewer agents, or more CPUs.
             2. Waited 180 ms, 4 % of its time awake, after
                kernel threads took the CPU from it 31 times.
-               `top -H` names them: ksoftirqd is network,
-               kswapd memory, kworker mostly storage.
 
             It made others wait: agents/builder 1.90 s.
         "#]],
@@ -476,7 +480,7 @@ fn where_it_ran_and_where_its_memory_lies_is_said_of_hosts_with_several_nodes() 
 #[test]
 fn machines_get_all_numbers_and_each_reason_with_its_code_and_its_sentence() {
     expect![[r#"
-        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"peers":[],"pressure":null,"on_node_ns":{},"node_migrations":0,"anon_bytes":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
+        {"report":"explain","from_ns":0,"to_ns":5000000000,"agent":{"name":"agents/planner","group":"agents","kind":"agent","source":"cgroup","place":"/agents/planner","slot":200,"generation":1},"verdict":"held_up","reasons":[{"cost_ns":2690000000,"reason":"other_agent","cause":"agents/builder","taken_waits":312,"taken_ns":2400000000,"held_waits":40,"held_ns":290000000,"ran_ns":null,"sentence":"Waited 2.69 s, 55 % of its time awake, after agents/builder took the CPU from it 312 times (2.40 s) or held the CPU it was woken for 40 times (290 ms).","remedy":"The host is full (99 % busy): more weight (cpu.weight), fewer agents, or more CPUs."},{"cost_ns":180000000,"reason":"kernel_threads","taken_waits":31,"taken_ns":180000000,"held_waits":0,"held_ns":0,"ran_ns":null,"sentence":"Waited 180 ms, 4 % of its time awake, after kernel threads took the CPU from it 31 times.","remedy":"`top -H` names them: ksoftirqd is network, kswapd memory, kworker mostly storage."}],"bottleneck":{"limit":"cpu","part":0.5918367346938775},"ledger":{"threads":1,"total_ns":5000000000,"on_cpu_ns":2000000000,"waiting_woken_ns":300000000,"waiting_preempted_ns":2600000000,"throttled_ns":0,"blocked_io_ns":0,"blocked_ns":0,"asleep_ns":100000000},"waits":{"waits":15154,"waits_woken":5030,"waits_preempted":10124,"wait_p50_ns":5767168,"wait_p99_ns":54525952,"wait_max_ns":251658240,"long_wait_ns":1000000},"bursts":null,"peers":[],"pressure":null,"on_node_ns":{},"node_migrations":0,"anon_bytes":null,"kept_waiting":[{"name":"agents/builder","waits":290,"wait_ns":1900000000}],"host":{"cpus":2,"on_cpu_ns":9900000000},"losses":{"threads_without_record":0,"records_not_made":0,"negative_durations":0,"agents_without_slot":0,"events_not_sent":0,"provisional_ns":0,"pairs_not_counted":0,"waits_held_back":0,"waits_not_sent":0,"pairs_folded":0,"peers_not_counted":0,"sockets_without_record":0,"wakes_not_counted":0}}
     "#]].assert_eq(&explain_json(&against_another()));
 }
 

@@ -2,6 +2,7 @@
 
 use hostler_common::placement::MAX_NODES;
 use hostler_decide::{
+    bottleneck::{Bottleneck, Limit},
     explain::{Blame, Bursts, Evidence, Reason, Verdict, Why},
     polled::PolledWindow,
     window::RunQueueWindow,
@@ -265,6 +266,25 @@ pub(super) fn verdict(verdict: Verdict, evidence: &Evidence) -> String {
             share(window.on_cpu_ns(), evidence.awake_ns()),
         ),
     }
+}
+
+/// What held it up most, if anything did.
+pub(super) fn bottleneck(bottleneck: Bottleneck) -> Option<String> {
+    let what = match bottleneck.limit {
+        Limit::Computing => return None,
+        Limit::Cpu => "CPUs that others have",
+        Limit::OwnThreads => "its own threads, more than it has CPUs for",
+        Limit::Quota => "its group's CPU quota",
+        Limit::Memory => "memory that is too small for it",
+        Limit::Faults => "page faults",
+        Limit::Storage => "storage",
+        Limit::Kernel => "locks and devices in the kernel",
+        Limit::Network => "the network, packets under way",
+    };
+    let percent = bottleneck.part * 100.0;
+    Some(format!(
+        "Bottleneck: {what}; {percent:.0} % of its busy time."
+    ))
 }
 
 /// That a few wake-ups fare much worse than most.

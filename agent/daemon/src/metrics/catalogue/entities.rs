@@ -1,7 +1,7 @@
 //! Metrics of agents, groups and the host as the sum of all of these.
 
 use hostler_common::ledger::state;
-use hostler_decide::{peers::class_name, scene::HostFacts};
+use hostler_decide::{bottleneck::Limit, peers::class_name, scene::HostFacts};
 
 use super::{
     OfCounts,
@@ -79,6 +79,25 @@ pub(in crate::metrics) const COUNTS: &[OfCounts] = &[
             if facts.signals.long_wait_ns.is_some() {
                 for (cause, ns) in CAUSES.iter().zip(counts.cause_ns) {
                     take(format_args!("cause=\"{cause}\""), seconds(ns));
+                }
+            }
+        },
+    },
+    OfCounts {
+        metric: Metric::counter(
+            "bottleneck_seconds",
+            &["bottleneck"],
+            "Time in which agents were busy, by what held each of them up most; its rate is a number of \
+             agents.",
+        ),
+        scopes: ALL,
+        samples: |counts, _, take| {
+            for (limit, ns) in Limit::ALL.iter().zip(counts.bottleneck_ns) {
+                if ns > 0 {
+                    take(
+                        format_args!("bottleneck=\"{}\"", limit.as_str()),
+                        seconds(ns),
+                    );
                 }
             }
         },

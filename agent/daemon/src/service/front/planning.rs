@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -247,15 +247,20 @@ impl Planning {
             return;
         }
         for step in self.conduct.choose(plan) {
-            let id = step.agent.id;
-            if !self.tell(Told::Place(step)) {
-                self.conduct.withdraw(id);
+            if self.tell(Told::Place(Arc::clone(&step))) {
+                self.lately.place(step.agent.id, step.nodes());
+            } else {
+                self.conduct.withdraw(step.agent.id);
             }
         }
     }
 
     fn plan(&mut self, config: &PlanConfig) {
-        let plan = plan(&self.lately, &self.topology, &self.policy());
+        let policy = Policy {
+            resting: self.conduct.resting(self.lately.at_ns()),
+            ..self.policy()
+        };
+        let plan = plan(&self.lately, &self.topology, &policy);
         self.cost.plans += 1;
         self.cost.steps = plan.steps.len() as u64;
         self.cost.lost = plan.now;

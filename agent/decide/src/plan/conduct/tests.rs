@@ -134,6 +134,16 @@ fn each_node_has_its_own_canary() {
 }
 
 #[test]
+fn a_plan_is_told_who_rests_and_for_how_long() {
+    let mut site = Site::new(0..3);
+    site.choose([step(0, 0)]);
+    let resting = |site: &Site| site.conduct.resting(site.second * SECOND_NS);
+    assert_eq!(resting(&site), [Arc::clone(&agent(0).name)].into());
+    site.pass(301);
+    assert_eq!(resting(&site), [].into());
+}
+
+#[test]
 fn a_step_after_which_turns_take_longer_is_to_be_taken_back_and_its_agent_rests() {
     let mut site = Site::new(0..3);
     assert_eq!(site.choose([step(0, 0)]), [0]);

@@ -36,6 +36,9 @@ pub(super) struct Problem {
     pub(super) neighbours: Vec<(usize, f64)>,
 }
 
+/// Who waits for such a part of its time for what no place on this host can give stays where it is.
+const MOST_OF_ITS_TIME: f64 = 0.5;
+
 /// An agent that ran lately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Member {
@@ -70,15 +73,21 @@ pub(super) fn of<'a>(
     let (mut members, mut cast) = (Vec::new(), Vec::new());
     for recent in lately.agents() {
         let leave = policy.leave_for(&recent.agent);
+        let waits_elsewhere = recent.bottleneck().is_some_and(|held_up| {
+            held_up.limit.is_elsewhere() && held_up.part >= MOST_OF_ITS_TIME
+        });
         match leave {
             Leave::System => staying.system += 1,
             Leave::OptedOut => staying.opted_out += 1,
             Leave::Kubelet => staying.kubelet += 1,
+            Leave::Resting => staying.resting += 1,
             Leave::Granted if recent.run().is_none() => staying.idle += 1,
+            Leave::Granted if waits_elsewhere => staying.waits_elsewhere += 1,
             Leave::Granted => {}
         }
         if let Some(run) = recent.run() {
-            members.push(Member::new(recent, run, leave == Leave::Granted));
+            let may_move = leave == Leave::Granted && !waits_elsewhere;
+            members.push(Member::new(recent, run, may_move));
             cast.push(recent);
         }
     }

@@ -1,4 +1,11 @@
-use hostler_common::placement::MAX_NODES;
+use std::sync::Arc;
+
+use hostler_common::{
+    ledger::state,
+    peer::{PeerKey, class},
+    placement::MAX_NODES,
+    slot::SlotLease,
+};
 use proptest::prelude::*;
 
 use super::{
@@ -7,7 +14,15 @@ use super::{
     search,
     seats::{ClusterProspect, Prospect, Seat, Seats},
 };
-use crate::topology::{CpuPlace, Node, Topology};
+use crate::{
+    identity::Kind,
+    peers::PeerWindow,
+    placement::Placement,
+    plan::{Lately, Policy},
+    signal::{Agent, AgentSource},
+    topology::{CpuPlace, Node, Topology},
+    window::{RunQueueWindow, Window},
+};
 
 /// Nodes with as many CPUs each, at distance 20, or 30 if they are not next to each other; each with two
 /// caches.
@@ -90,6 +105,55 @@ fn who_may_not_be_moved_is_not() {
     fixed.may_move = false;
     let problem = Problem::new(&topology(2, 4), vec![fixed]);
     assert_eq!(improved(&problem).seat(0), Seat::AsIs);
+}
+
+/// An agent that runs for 100 ms of a second, and whose packets are under way for so many ms.
+fn talking(round_trip_ms: u64) -> Lately {
+    let id = SlotLease {
+        slot: 200,
+        generation: 1,
+    };
+    let agent = Agent {
+        id,
+        name: "coder".into(),
+        group: "/".into(),
+        kind: Kind::Agent,
+        source: AgentSource::Cgroup,
+        place: "/".into(),
+    };
+    let mut own = RunQueueWindow::default();
+    own.ledger.ns[state::ON_CPU as usize] = 100_000_000;
+    own.ledger.ns[state::ASLEEP as usize] = 900_000_000;
+    let mut placement = Placement::default();
+    placement.on_cpu_ns[0] = 100_000_000;
+    own.placement = Some(Box::new(placement));
+    let key = PeerKey {
+        agent: id,
+        peer: class::WAN,
+        reserved: 0,
+    };
+    let mut peer = PeerWindow::default();
+    peer.counts.rtt_us = round_trip_ms * 1000;
+    let mut lately = Lately::default();
+    lately.follow(&Window {
+        to_ns: 1_000_000_000,
+        agents: [(id, (Arc::new(agent), own))].into(),
+        peers: [(key, peer)].into(),
+        ..Window::default()
+    });
+    lately
+}
+
+#[test]
+fn an_agent_that_waits_for_packets_most_of_its_time_is_not_moved() {
+    let (topology, policy) = (topology(2, 4), Policy::default());
+    let stay = |round_trip_ms| {
+        let plan = crate::plan::plan(&talking(round_trip_ms), &topology, &policy);
+        let staying = plan.staying;
+        (staying.waits_elsewhere, staying.well_placed)
+    };
+    assert_eq!(stay(600), (1, 0));
+    assert_eq!(stay(10), (0, 1));
 }
 
 #[test]
