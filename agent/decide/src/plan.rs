@@ -11,6 +11,8 @@ mod owners;
 pub mod placing;
 mod policy;
 mod step;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 mod why;
 
