@@ -56,9 +56,9 @@ const GONE_AFTER: u32 = 50;
 const MORE: usize = 3;
 
 /// A daemon with a folder of its own.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Process,
-    journal: PathBuf,
+    pub(crate) journal: PathBuf,
     folder: TempDir,
 }
 
@@ -74,20 +74,13 @@ impl Drop for Process {
 }
 
 impl Daemon {
-    fn start(mode: &str) -> Self {
+    pub(crate) fn start(mode: &str) -> Self {
         Self::start_in(tempfile::tempdir().expect("there is room"), mode, "")
     }
 
     /// In the folder of one before it, with some rules.
     fn start_in(folder: TempDir, mode: &str, rules: &str) -> Self {
-        let path = folder.path().display();
-        let config = format!(
-            "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
-             [signals]\nwakes = true\n\
-             [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n{rules}"
-        );
-        let file = folder.path().join("hostler.toml");
-        fs::write(&file, config).expect("there is room");
+        let file = configure(folder.path(), mode, rules);
         let child = Command::new(HOSTLER)
             .args(["run", "--config"])
             .arg(&file)
@@ -110,12 +103,18 @@ impl Daemon {
         }
     }
 
+    /// Has it read another configuration.
+    pub(crate) fn reload_with(&self, mode: &str) {
+        configure(self.folder.path(), mode, "");
+        self.asked(&["config", "reload"]);
+    }
+
     fn past(&self) -> Past {
         past(&self.journal)
     }
 
     /// Runs a command that asks it; what it said.
-    fn asked(&self, words: &[&str]) -> String {
+    pub(crate) fn asked(&self, words: &[&str]) -> String {
         let mut command = Command::new(HOSTLER);
         let socket = self.folder.path().join("control.sock");
         command.args(words).arg("--socket").arg(socket);
@@ -130,15 +129,28 @@ impl Daemon {
     }
 
     /// Sends a signal and waits for the end. Its folder is left.
-    fn end(mut self, signal: Signal) -> TempDir {
+    pub(crate) fn end(mut self, signal: Signal) -> TempDir {
         self.tell(signal);
         self.process.0.wait().expect("it ends");
         self.folder
     }
 }
 
+/// Writes a daemon's configuration.
+fn configure(folder: &Path, mode: &str, rules: &str) -> PathBuf {
+    let path = folder.display();
+    let config = format!(
+        "control.socket = '{path}/control.sock'\nhistory.folder = ''\n\
+         [signals]\nwakes = true\n\
+         [plan]\nmode = '{mode}'\ninterval = '10s'\njournal = '{path}/journal'\n{rules}"
+    );
+    let file = folder.join("hostler.toml");
+    fs::write(&file, config).expect("there is room");
+    file
+}
+
 /// What `hostler journal` says.
-fn told(journal: &Path) -> String {
+pub(crate) fn told(journal: &Path) -> String {
     let output = Command::new(HOSTLER)
         .args(["journal", "--journal"])
         .arg(journal)
@@ -172,7 +184,7 @@ fn apart(guest: &Guest) -> (Holder, Balancing) {
     (apart, off)
 }
 
-fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
+pub(crate) fn affinities(holder: &Holder) -> Vec<(u32, Vec<usize>)> {
     let all = threads_of(holder.pid()).into_iter();
     all.map(|thread| (thread, affinity_of(thread))).collect()
 }
@@ -306,14 +318,22 @@ impl Moment {
 }
 
 /// In each guest, so that each of the moments has its turn: emulated machines take half a minute for one.
-const KILLS: usize = 6;
+const KILLS: usize = 5;
+
+/// As many in each of three guests are fifty and one.
+const KILLS_ASKED_FOR: usize = 17;
 
 fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
     let _off = Balancing::set(false);
     let mut folder = tempfile::tempdir().expect("there is room");
     let journal = folder.path().join("journal");
     let mut placed = 0;
-    for round in 0..KILLS {
+    let kills = if guest.is_asked_for {
+        KILLS_ASKED_FOR
+    } else {
+        KILLS
+    };
+    for round in 0..kills {
         let moment = Moment::by_chance(round);
         let mut agent = Holder::start(&format!("killed-{round}"), PAGES);
         agent.tell(&format!("run-on {}", guest.nodes[1][0]));
@@ -333,7 +353,7 @@ fn whenever_a_daemon_is_killed_all_can_be_put_back(guest: &Guest) {
             .filter(|(now, was)| now != was)
             .count();
         println!(
-            "killed at {moment:?}: {changed} of {} threads changed",
+            "round {round}: killed at {moment:?}: {changed} of {} threads changed",
             before.len()
         );
         placed += usize::from(changed > 0);

@@ -14,7 +14,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{doctor, service};
+use crate::{doctor, fleet, service};
 
 /// The binary that these tests are about.
 pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
@@ -29,13 +29,15 @@ pub(crate) struct Guest {
     pub(crate) series: String,
     /// The CPUs of each NUMA node.
     pub(crate) nodes: Vec<Vec<usize>>,
+    /// Whether tests were asked for by name: then they may take their time.
+    pub(crate) is_asked_for: bool,
     /// Tests that can't run in this guest, and why.
     pub(crate) lacks: BTreeMap<&'static str, String>,
 }
 
 impl Guest {
     /// Looks at the guest; the reason if this is none.
-    pub(crate) fn find() -> Result<Self, String> {
+    pub(crate) fn find(is_asked_for: bool) -> Result<Self, String> {
         if std::env::var_os("HOSTLER_GUEST").is_none() {
             return Err("runs in guests only: cargo xtask vm --test".to_owned());
         }
@@ -44,10 +46,14 @@ impl Guest {
         let mut guest = Self {
             series: release.split('.').take(2).collect::<Vec<_>>().join("."),
             nodes: (0..).map_while(cpus_of_node).collect(),
+            is_asked_for,
             lacks: BTreeMap::new(),
         };
         let lacks = doctor::lack(&guest).into_iter();
-        guest.lacks = lacks.chain(service::lack(guest.nodes.len())).collect();
+        guest.lacks = lacks
+            .chain(service::lack(guest.nodes.len()))
+            .chain(fleet::lack(&guest))
+            .collect();
         Ok(guest)
     }
 }

@@ -25,9 +25,9 @@ const TRIES: u32 = 100;
 const TRY: Duration = Duration::from_millis(50);
 
 /// Runs the process: goes to a CPU, alone or with all of its threads, or may run on any again, starts
-/// threads that wait, or ends one of them, computes for some ms, or on and on in a thread of its own, or
-/// touches all of its memory, which it takes when it does so for the first time, as it is told. Each line is
-/// answered.
+/// threads that wait, or ends one of them, or two that work in turns, begun on two CPUs, computes for some
+/// ms, or on and on in a thread of its own, or touches all of its memory, which it takes when it does so for
+/// the first time, as it is told. Each line is answered.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let pages: usize = words[0].parse().expect("a number of pages");
     let mut memory = Vec::new();
@@ -50,6 +50,9 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             let (end, thread) = threads.pop().expect("it has one");
             drop(end);
             thread.join().expect("it ends");
+        } else if let Some(cpus) = line.strip_prefix("work-on ") {
+            let (one, other) = cpus.split_once(' ').expect("two numbers");
+            work_on([one, other].map(|cpu| cpu.parse().expect("a number")));
         } else if line == "compute-on" {
             thread::spawn(|| {
                 loop {
@@ -57,8 +60,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
                 }
             });
         } else if let Some(ms) = line.strip_prefix("compute ") {
-            let end = Instant::now() + Duration::from_millis(ms.parse().expect("a number"));
-            while Instant::now() < end {}
+            compute(Duration::from_millis(ms.parse().expect("a number")));
         } else {
             memory.resize(pages * PAGE_BYTES, 0_u8);
             for (number, page) in memory.chunks_mut(PAGE_BYTES).enumerate() {
@@ -70,6 +72,43 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         println!("done");
     }
     ExitCode::SUCCESS
+}
+
+fn compute(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {}
+}
+
+/// Two threads that hand work to each other for as long as the process runs: each computes for a while and
+/// wakes the other, and the second one rests before it does.
+fn work_on(cpus: [usize; 2]) {
+    const WORK: Duration = Duration::from_millis(6);
+    const REST: Duration = Duration::from_millis(88);
+    let (to_second, from_first) = mpsc::sync_channel(1);
+    let (to_first, from_second) = mpsc::sync_channel(1);
+    to_first.send(()).expect("there is room");
+    let begun = [(); 2].map(|()| mpsc::channel());
+    let [first_begun, second_begun] = begun.each_ref().map(|(begun, _)| begun.clone());
+    let works = move |cpu,
+                      begun: mpsc::Sender<()>,
+                      from: mpsc::Receiver<()>,
+                      to: mpsc::SyncSender<()>,
+                      rest| {
+        run_on(cpu);
+        begun.send(()).expect("it is waited for");
+        while from.recv().is_ok() {
+            compute(WORK);
+            thread::sleep(rest);
+            if to.send(()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::spawn(move || works(cpus[0], first_begun, from_second, to_second, Duration::ZERO));
+    thread::spawn(move || works(cpus[1], second_begun, from_first, to_first, REST));
+    for (_, begun) in begun {
+        begun.recv().expect("it begins");
+    }
 }
 
 fn anywhere() -> Vec<usize> {

@@ -7,6 +7,7 @@ mod acting;
 mod changing;
 mod controllers;
 mod doctor;
+mod fleet;
 mod guest;
 mod holder;
 mod hotplug;
@@ -31,13 +32,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // One at a time: they look at what is loaded into the one kernel that they share.
     arguments.test_threads = Some(1);
-    let guest = guest::Guest::find();
+    let guest = guest::Guest::find(arguments.filter.is_some());
     let mut trials = Vec::new();
     for (name, run) in [
         acting::TESTS,
         changing::TESTS,
         controllers::TESTS,
         doctor::TESTS,
+        fleet::TESTS,
         hotplug::TESTS,
         nodes::TESTS,
         placement::TESTS,

@@ -79,7 +79,7 @@ fn agent<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 /// A number by node of what is told of an agent.
-fn by_node(guest: &Guest, agent: &Value, what: &str) -> Vec<u64> {
+pub(crate) fn by_node(guest: &Guest, agent: &Value, what: &str) -> Vec<u64> {
     let of_node = |node: usize| agent[what][node.to_string()].as_u64();
     (0..guest.nodes.len())
         .map(|node| of_node(node).unwrap_or_else(|| panic!("{what} of {agent}")))

@@ -125,7 +125,13 @@ fn run_guest(
         // What was asked for, so that a guest of another shape is found out.
         ("HOSTLER_GUEST_NODES", &nodes_text),
     ];
-    let finished = session::run(&job, &variables, programs, interrupt, show)?;
+    // Whoever asks for a test by name wants to see what it says.
+    let watch = if request.filter.is_some() {
+        show_all
+    } else {
+        show
+    };
+    let finished = session::run(&job, &variables, programs, interrupt, watch)?;
     for part in finished.parts.iter().filter(|_| request.bless) {
         for path in golden::write(workspace::root(), part)? {
             println!("written: {path}");
@@ -168,6 +174,15 @@ fn suites(programs: &[Program], parts: &[Part]) -> Vec<Suite> {
         }
     };
     programs.iter().map(suite).collect()
+}
+
+/// Shows what tests print as well.
+fn show_all(line: &str) -> io::Result<()> {
+    if line.starts_with('{') {
+        show(line)
+    } else {
+        writeln!(io::stdout(), "{line}")
+    }
 }
 
 /// Shows each test as it ends. What tests print is shown of those that fail, at the end.
