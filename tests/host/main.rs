@@ -8,6 +8,7 @@ mod attribution;
 mod block_io;
 mod daemon;
 mod ends;
+mod exec;
 mod explain;
 mod faults;
 mod host;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         daemon::privileges::TESTS,
         identity::TESTS,
         ends::TESTS,
+        exec::TESTS,
         explain::TESTS,
         faults::TESTS,
         oom::TESTS,

@@ -11,6 +11,7 @@ mod fleet;
 mod guest;
 mod holder;
 mod hotplug;
+mod launching;
 mod nodes;
 mod placement;
 mod planning;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         fleet::TESTS,
         hotplug::TESTS,
+        launching::TESTS,
         nodes::TESTS,
         placement::TESTS,
         planning::TESTS,

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and what it means.
 
 mod changes;
+mod exec;
 mod explain;
 mod export;
 mod global;
@@ -21,6 +22,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use changes::{JOURNAL_HELP, PAUSE_EXAMPLES, PAUSE_HELP, RESUME_EXAMPLES, UNDO_HELP};
 pub(crate) use changes::{JournalArgs, UndoArgs};
+use exec::EXEC_HELP;
+pub(crate) use exec::ExecArgs;
 use explain::EXPLAIN_HELP;
 pub(crate) use explain::ExplainArgs;
 use export::EXPORT_HELP;
@@ -53,6 +56,7 @@ Examples:
   hostler topology                   nodes, caches, and what runs where
   hostler plan                       what had better run elsewhere, and why
   hostler journal                    what was changed, and what came of it
+  hostler exec -- ./agent            start a command as an agent
   hostler record load.rec            keep all signals, to look at them later
   hostler doctor                     what Hostler can measure on this host
   hostler run                        the daemon, with metrics for Prometheus
@@ -134,6 +138,9 @@ pub(crate) enum Command {
     /// Let the daemon change this host again, after a pause or `hostler undo --all`
     #[command(after_long_help = RESUME_EXAMPLES)]
     Resume,
+    /// Start a command as an agent, where CPUs are idle, with pools that fit
+    #[command(long_about = EXEC_HELP)]
+    Exec(ExecArgs),
     /// Record all signals of all agents
     #[command(long_about = RECORD_HELP)]
     Record(RecordArgs),
@@ -301,6 +308,7 @@ impl Command {
             | Self::Undo(_)
             | Self::Pause
             | Self::Resume
+            | Self::Exec(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => None,
@@ -338,6 +346,7 @@ impl Command {
             | Self::Undo(_)
             | Self::Pause
             | Self::Resume
+            | Self::Exec(_)
             | Self::Doctor(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,

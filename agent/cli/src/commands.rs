@@ -4,6 +4,7 @@ mod agents;
 mod all;
 mod config;
 mod doctor;
+mod exec;
 mod explain;
 mod export;
 mod faults;
@@ -28,7 +29,10 @@ mod trend;
 mod waits;
 mod wakes;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use hostler_daemon::Schedule;
 use hostler_decide::{scene::Scene, window::Window};
@@ -44,10 +48,11 @@ use crate::{
 };
 
 /// Does what the command line says.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let global = &args.global;
     let stdout = Stdout::new(global.color);
-    match &args.command {
+    let done = match &args.command {
+        Some(Command::Exec(args)) => return exec::run(args),
         None => live::run(&args.live, global, stdout),
         Some(Command::Trace(TraceCommand::Runq(runq))) => match runq.by {
             Some(By::Preemptor) => pairs::run(runq, global, stdout),
@@ -94,7 +99,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 .collect();
             output::write_only(&(list.join("\n") + "\n"))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn no_match(pattern: &AgentPattern, origin: Origin) -> Failure {

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use hostler_act::JournalError;
 use hostler_daemon::{
-    ChangesError, ReplayError, ServiceError, WatchError,
+    ChangesError, LaunchError, ReplayError, ServiceError, WatchError,
     config::ConfigError,
     control::{ControlError, WatchedError},
     history::HistoryError,
@@ -71,6 +71,9 @@ pub(crate) enum Failure {
         /// Where one was looked for.
         socket: PathBuf,
     },
+    /// A command could not be started as an agent.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
     /// A recording does not hold what is to be reported.
     #[error("{recording} does not hold {what}")]
     NotRecorded {
@@ -155,6 +158,7 @@ impl Failure {
                             `kill -USR1 $(pidof hostler)` makes it take all back.";
                 (Some(hint.to_owned()), 1)
             }
+            Self::Launch(error) => (error.hint().map(str::to_owned), error.status()),
             Self::History(error) => (error.hint().map(str::to_owned), 1),
             Self::System { .. }
             | Self::File { .. }

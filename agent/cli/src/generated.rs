@@ -88,6 +88,7 @@ mod tests {
                 "hostler-config-show.1",
                 "hostler-config.1",
                 "hostler-doctor.1",
+                "hostler-exec.1",
                 "hostler-explain.1",
                 "hostler-export.1",
                 "hostler-journal.1",

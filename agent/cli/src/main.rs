@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         log::start(&args.global);
     }
     match commands::run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => failure.explain(),
     }
 }

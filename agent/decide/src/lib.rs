@@ -31,6 +31,7 @@ pub mod peers;
 pub mod placement;
 pub mod plan;
 pub mod polled;
+pub mod pool;
 pub mod pressure;
 pub mod reclaim;
 pub mod samples;

@@ -13,6 +13,8 @@ use hostler_decide::{
 };
 use procfs::{CpuPressure, FromRead as _, IoPressure, MemoryPressure, PressureRecord};
 
+use crate::clock::now_ns;
+
 /// Bytes that are read of one file: the longest, `memory.stat`, has some 2 KiB.
 const MOST_BYTES: u64 = 16 << 10;
 
@@ -81,6 +83,32 @@ pub(crate) fn poll(
     })
 }
 
+/// CPU time and pressure of the cgroup at `folder`; `None` if it is gone.
+pub fn poll_cgroup(folder: &Path) -> Option<PolledSignal> {
+    let controllers = Controllers {
+        cpu: true,
+        memory: false,
+    };
+    poll(folder, controllers, Known::default(), now_ns())
+}
+
+/// CPUs that the quotas of the cgroup at `folder` and of those above leave it, up to the hierarchy's root;
+/// `None` where none has one.
+pub fn cpu_quota(root: &Path, folder: &Path) -> Option<f64> {
+    let above = folder
+        .ancestors()
+        .take_while(|folder| folder.starts_with(root));
+    let quotas = above.filter_map(|folder| quota(&text(&folder.join("cpu.max")).ok()?));
+    quotas.reduce(f64::min)
+}
+
+/// Reads `cpu.max`: a quota, or `max`, and a period, both in µs.
+fn quota(text: &str) -> Option<f64> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
+    (period > 0.0).then(|| quota / period)
+}
+
 /// Reads the pressure of a cgroup, or of the host; the files of CPU, memory and I/O.
 pub(crate) fn pressure(folder: &Path, names: [&str; 3]) -> io::Result<Pressure> {
     pressure_with(folder, names, Known::default())
@@ -129,6 +157,23 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn the_smallest_quota_on_the_way_up_counts() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let folder = root.path().join("group/agent");
+        fs::create_dir_all(&folder).expect("there is room");
+        assert_eq!(cpu_quota(root.path(), &folder), None);
+        let write = |path: &str, text: &str| {
+            fs::write(root.path().join(path).join("cpu.max"), text).expect("there is room");
+        };
+        write("group/agent", "max 100000\n");
+        assert_eq!(cpu_quota(root.path(), &folder), None);
+        write("group", "250000 100000\n");
+        assert_eq!(cpu_quota(root.path(), &folder), Some(2.5));
+        write("group/agent", "nonsense\n");
+        assert_eq!(cpu_quota(root.path(), &folder), Some(2.5));
+    }
 
     #[test]
     fn a_cgroup_without_controllers_has_pressure_and_cpu_time_only() {

@@ -58,7 +58,11 @@ impl Site {
         let agent = |slot: u32| {
             let run = vec![slot % nodes, (slot + 1) % nodes];
             // More of it on the first node than on others.
-            let memory = if slot % 2 == 0 { 0 } else { slot % nodes };
+            let memory = if slot.is_multiple_of(2) {
+                0
+            } else {
+                slot % nodes
+            };
             (200 + slot, (run, memory))
         };
         Self {

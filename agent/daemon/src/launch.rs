@@ -1,0 +1,344 @@
+//! Starts a command as an agent: in a cgroup of its own, where CPUs are idle, with pools of as many threads
+//! as are worth it. Nobody needs to run for that, no probe is loaded, and nothing is left of it at its end.
+//!
+//! It stays with its command, tells it what its pools should have from time to time, and ends as it ends.
+
+mod hints;
+mod surroundings;
+
+use std::{
+    ffi::OsString,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    path::PathBuf,
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use hostler_act::{Begin, HostError, OwnCgroup, begin_in};
+use hostler_decide::pool::{best_node, first_size};
+use hostler_observe::{ObserveError, cgroup_root};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::Child,
+    signal::unix::{SignalKind, signal},
+    time::interval,
+};
+
+use self::{hints::HintFile, surroundings::Surroundings};
+
+/// Variables by which runtimes are told how many threads their pools of computing threads have.
+const POOLS: [&str; 11] = [
+    "TOKIO_WORKER_THREADS",
+    "RAYON_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "GOMAXPROCS",
+    "JULIA_NUM_THREADS",
+    "PYTHON_CPU_COUNT",
+    "DOTNET_PROCESSOR_COUNT",
+];
+
+/// The same of a pool whose threads wait for files and names rather than compute, and how many it has by
+/// itself: it is made larger, not smaller.
+const WAITING_POOL: (&str, u32) = ("UV_THREADPOOL_SIZE", 4);
+
+/// Says where the file of hints is.
+const HINTS: &str = "HOSTLER_HINTS";
+
+/// How often it is looked whether pools should have another size.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// An agent begins on a node with as much free memory at least, if there is one.
+const NEEDS_BYTES: u64 = 256 << 20;
+
+/// The longest name of a group or an agent: as many bytes as a file's name may have, with room for an end.
+const LONGEST_NAME: usize = 200;
+
+/// What to start, and how.
+#[derive(Clone, Debug)]
+pub struct LaunchOrder {
+    /// The group of its agent: a cgroup below the hierarchy's root.
+    pub group: String,
+    /// Its agent's name within that.
+    pub agent: String,
+    /// Where it begins.
+    pub node: NodeChoice,
+    /// How many threads its pools have; if not said, as many as are worth it.
+    pub threads: Option<u32>,
+    /// The folder of files with hints.
+    pub hints: PathBuf,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// Where a command begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeChoice {
+    /// On the node that has most CPUs idle; whoever plans may take it elsewhere.
+    #[default]
+    Auto,
+    /// Wherever the kernel puts it.
+    Any,
+    /// On this node, and it stays there.
+    On(u32),
+}
+
+/// Why a command could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The host does not tell what is to be known.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The host does not let it have a cgroup, or begin there.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Something runs under this name.
+    #[error("agent {group}/{agent} runs already")]
+    Runs {
+        /// Its group.
+        group: String,
+        /// Its name.
+        agent: String,
+    },
+    /// What can't be a cgroup's name.
+    #[error(
+        "'{name}' can't be the name of {what}: letters, digits, '.', '_', '-' and '@', not a dot first"
+    )]
+    Name {
+        /// Of what.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// There is no such node.
+    #[error("this host has no NUMA node {node}; it has {has}")]
+    NoNode {
+        /// What was asked for.
+        node: u32,
+        /// What there is.
+        has: String,
+    },
+    /// The file of hints can't be written.
+    #[error("writing {}: {source}", path.display())]
+    Hints {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The program can't be started.
+    #[error("starting {}: {source}", program.display())]
+    Start {
+        /// Which.
+        program: OsString,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It could not be waited for.
+    #[error("waiting for it: {0}")]
+    Wait(io::Error),
+}
+
+impl LaunchError {
+    /// What to do.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Observe(error) => Some(error.hint()),
+            Self::Host(HostError::File { source, .. }) | Self::Hints { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("run it as root; the command may change its user, as `runuser -u USER` does.")
+            }
+            Self::Host(HostError::File { source, .. })
+                if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+            {
+                Some("cgroups can't be made here: a container needs a writable /sys/fs/cgroup.")
+            }
+            Self::Runs { .. } => Some("`--agent` gives it another name."),
+            Self::NoNode { .. } => Some("`--node auto` takes the one with most idle CPUs."),
+            _ => None,
+        }
+    }
+
+    /// The status with which shells end where a command can't be started (126, or 127 if it is not there);
+    /// 2 for a wrong command line, else 1.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Start { .. } => 126,
+            Self::Name { .. } | Self::NoNode { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Starts a command and waits for its end: how it ended.
+pub fn launch(order: &LaunchOrder) -> Result<ExitStatus, LaunchError> {
+    check_name("a group", &order.group)?;
+    check_name("an agent", &order.agent)?;
+    let root = cgroup_root()?;
+    let cgroup = own_cgroup(&root, order)?;
+    let mut surroundings = Surroundings::look(root, cgroup.folder())?;
+    let node = choose_node(order.node, &surroundings)?;
+    surroundings.keep_to(node);
+    let threads = order.threads;
+    let threads = threads.unwrap_or_else(|| first_size(&surroundings.room()));
+    let hints = HintFile::write(order, threads, node)?;
+    let begin = Begin {
+        node,
+        cpus: node.map(|node| surroundings.cpus_of(node)),
+        stays: matches!(order.node, NodeChoice::On(_)),
+    };
+    let mut command = command(order, threads, &hints);
+    begin_in(&cgroup, &begin, &mut command)?;
+    tracing::info!(
+        agent = %format_args!("{}/{}", order.group, order.agent),
+        ?node,
+        threads,
+        cgroup = %cgroup.folder().display(),
+        hints = %hints.path().display(),
+        "it begins"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(LaunchError::Wait)?;
+    let ended = runtime.block_on(async {
+        let child = tokio::process::Command::from(command).spawn();
+        let child = child.map_err(|source| LaunchError::Start {
+            program: order.command[0].clone(),
+            source,
+        })?;
+        stay_with(child, hints, surroundings, order.threads.is_none()).await
+    });
+    if let Ok(false) = cgroup.is_empty() {
+        tracing::warn!(cgroup = %cgroup.folder().display(), "processes that it began still run in its cgroup");
+    }
+    ended
+}
+
+fn own_cgroup(root: &std::path::Path, order: &LaunchOrder) -> Result<OwnCgroup, LaunchError> {
+    OwnCgroup::make(root, &order.group, &order.agent).map_err(|error| match error {
+        HostError::File { ref source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            LaunchError::Runs {
+                group: order.group.clone(),
+                agent: order.agent.clone(),
+            }
+        }
+        other => LaunchError::Host(other),
+    })
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), LaunchError> {
+    let is_letter =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-' | '@');
+    let is_name = (1..=LONGEST_NAME).contains(&name.len())
+        && !name.starts_with('.')
+        && name.chars().all(is_letter);
+    if is_name {
+        Ok(())
+    } else {
+        Err(LaunchError::Name {
+            what,
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// `None` where it makes no difference.
+fn choose_node(choice: NodeChoice, host: &Surroundings) -> Result<Option<u32>, LaunchError> {
+    match choice {
+        NodeChoice::On(node) if host.has_node(node) => Ok(Some(node)),
+        NodeChoice::On(node) => Err(LaunchError::NoNode {
+            node,
+            has: host
+                .nodes()
+                .map(|node| node.to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+        NodeChoice::Auto if host.has_several_nodes() => {
+            let chance =
+                f64::from((RandomState::new().hash_one(0) >> 32) as u32) / 2.0_f64.powi(32);
+            Ok(best_node(&host.node_rooms(), NEEDS_BYTES, chance))
+        }
+        NodeChoice::Auto | NodeChoice::Any => Ok(None),
+    }
+}
+
+fn command(order: &LaunchOrder, threads: u32, hints: &HintFile) -> Command {
+    let mut command = Command::new(&order.command[0]);
+    command.args(&order.command[1..]).env(HINTS, hints.path());
+    let (waiting, usual) = WAITING_POOL;
+    let pools = POOLS.iter().map(|&name| (name, threads));
+    // What somebody has chosen stays.
+    for (name, threads) in pools.chain([(waiting, threads.max(usual))]) {
+        if std::env::var_os(name).is_none() {
+            command.env(name, threads.to_string());
+        }
+    }
+    command
+}
+
+/// Waits for its end, passes on what it is told, and has its hints follow what it does.
+async fn stay_with(
+    mut child: Child,
+    mut hints: HintFile,
+    mut surroundings: Surroundings,
+    may_resize: bool,
+) -> Result<ExitStatus, LaunchError> {
+    let listen = |kind| signal(kind).map_err(LaunchError::Wait);
+    let mut terminated = listen(SignalKind::terminate())?;
+    let mut hung_up = listen(SignalKind::hangup())?;
+    let mut user_1 = listen(SignalKind::user_defined1())?;
+    let mut user_2 = listen(SignalKind::user_defined2())?;
+    // Whoever types Ctrl-C or Ctrl-\ means the command, which gets it as well.
+    let _interrupted = listen(SignalKind::interrupt())?;
+    let _quit = listen(SignalKind::quit())?;
+    let mut looks = interval(LOOK);
+    looks.tick().await;
+    loop {
+        tokio::select! {
+            ended = child.wait() => return ended.map_err(LaunchError::Wait),
+            _ = terminated.recv() => pass_on(&child, Signal::SIGTERM),
+            _ = hung_up.recv() => pass_on(&child, Signal::SIGHUP),
+            _ = user_1.recv() => pass_on(&child, Signal::SIGUSR1),
+            _ = user_2.recv() => pass_on(&child, Signal::SIGUSR2),
+            _ = looks.tick() => {
+                if let Some(threads) = surroundings.next_size(hints.threads()).filter(|_| may_resize) {
+                    hints.resize(threads);
+                }
+            }
+        }
+    }
+}
+
+fn pass_on(child: &Child, signal: Signal) {
+    // One that has ended has no number, and its number is nobody else's before it was waited for.
+    if let Some(pid) = child.id() {
+        let _gone = kill(Pid::from_raw(pid.cast_signed()), signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path_and_nothing_that_deceives() {
+        for name in ["coder", "coder-7", "a.b_c@d"] {
+            assert!(check_name("an agent", name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(LONGEST_NAME + 1);
+        for name in ["", ".", "..", ".x", "a/b", "a b", "\u{202e}x", &long] {
+            assert!(check_name("an agent", name).is_err(), "{name}");
+        }
+    }
+}
