@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -33,6 +34,16 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_command_is_passed_signals_and_it_ends_as_the_command_does,
     },
     Test {
+        name: "a_signal_before_it_has_begun_and_a_child_that_is_still_dying_leave_nothing",
+        needs: &[Need::WritableCgroups],
+        run: a_signal_before_it_has_begun_and_a_child_that_is_still_dying_leave_nothing,
+    },
+    Test {
+        name: "the_last_agent_of_a_group_takes_it_with_it_whoever_made_it",
+        needs: &[Need::WritableCgroups],
+        run: the_last_agent_of_a_group_takes_it_with_it_whoever_made_it,
+    },
+    Test {
         name: "a_command_that_can_t_be_started_is_said_to_be_and_leaves_nothing",
         needs: &[Need::WritableCgroups],
         run: a_command_that_can_t_be_started_is_said_to_be_and_leaves_nothing,
@@ -46,6 +57,9 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Hints follow after some looks, five seconds apart.
 const RESIZED: Duration = Duration::from_secs(45);
+
+/// How soon a signal comes: before the command has begun, it waits for it.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// A group of agents and a folder of hints, for one test.
 struct Site {
@@ -149,9 +163,75 @@ fn a_command_is_passed_signals_and_it_ends_as_the_command_does(host: &Host) {
     let pid = Pid::from_raw(child.id().cast_signed());
     kill(pid, Signal::SIGTERM).expect("it runs");
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
+    let script = "trap 'exit 4' HUP; trap 'exit 5' INT; echo begun; \
+                  while :; do sleep 0.05; done";
+    for (signal, status) in [(Signal::SIGHUP, 4), (Signal::SIGINT, 5)] {
+        // In a session of its own there is no terminal that would have told the command as well.
+        let mut child = site.start(&["--agent", "b", "--", "sh", "-c", script]);
+        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
+        assert_eq!(
+            child.wait().expect("it ends").code(),
+            Some(status),
+            "{signal}"
+        );
+    }
     let killed = site.run(&["--", "sh", "-c", "kill -KILL $$"]);
     assert_eq!(killed.status.code(), Some(128 + 9), "{killed:?}");
     site.assert_that_nothing_is_left();
+}
+
+fn a_signal_before_it_has_begun_and_a_child_that_is_still_dying_leave_nothing(host: &Host) {
+    let site = Site::new(host, "early");
+    for _ in 0..5 {
+        let mut command = site.command(&["--", "sleep", "60"]);
+        let mut child = command.spawn().expect("hostler can be started");
+        thread::sleep(AT_ONCE);
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("it runs");
+        let status = child.wait().expect("it ends");
+        // Where it was told before it listened, it had made nothing.
+        let is_ended = status.code() == Some(128 + 15) || status.signal() == Some(15);
+        assert!(is_ended, "{status}");
+        site.assert_that_nothing_is_left();
+    }
+    let dying = site.run(&["--", "sh", "-c", "sleep 60 & kill -KILL $!"]);
+    assert!(dying.status.success(), "{dying:?}");
+    site.assert_that_nothing_is_left();
+}
+
+fn the_last_agent_of_a_group_takes_it_with_it_whoever_made_it(host: &Host) {
+    let site = Site::new(host, "group");
+    let script = "echo begun; read line";
+    let start = |agent: &str| {
+        let words = ["--agent", agent, "--", "sh", "-c", script];
+        let mut command = site.command(&words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let output = child.stdout.take().expect("it is a pipe");
+        let mut line = String::new();
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("it says something");
+        child
+    };
+    let end = |mut child: Child| {
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+    };
+    let (first, second) = (start("first"), start("second"));
+    end(first);
+    assert!(site.cgroup.join("second").exists());
+    end(second);
+    site.assert_that_nothing_is_left();
+    // What somebody has prepared stays.
+    fs::create_dir(&site.cgroup).expect("it can be made");
+    end(start("third"));
+    assert!(site.cgroup.exists());
+    fs::create_dir(site.cgroup.join("fourth")).expect("it can be made");
+    let refused = site.run(&["--agent", "fourth", "--", "true"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    for path in [site.cgroup.join("fourth"), site.cgroup.clone()] {
+        fs::remove_dir(path).expect("it is empty");
+    }
 }
 
 fn a_command_that_can_t_be_started_is_said_to_be_and_leaves_nothing(host: &Host) {
@@ -205,9 +285,18 @@ fn a_pool_whose_threads_wait_for_cpus_is_told_to_shrink(host: &Host) {
         )
     };
     // More than could run at once, and then more of others.
-    let mut child = site.start(&["--agent", "pool", "--", "sh", "-c", &spin(cpus + 1)]);
+    let begin = || site.start(&["--agent", "pool", "--", "sh", "-c", &spin(cpus + 1)]);
     let now = || site.hinted_threads("pool");
-    println!("{} threads are worth it at first", now());
+    // The host may be busy for a moment: then it begins with one thread, which can't shrink.
+    let mut child = begin();
+    let quiet = Instant::now() + RESIZED;
+    while now() == 1 && cpus > 1 {
+        assert!(Instant::now() < quiet, "this host is never idle");
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("it runs");
+        child.wait().expect("it ends");
+        thread::sleep(Duration::from_secs(1));
+        child = begin();
+    }
     let busy = host.cgroup("others");
     let mut others = busy.start(&["sh", "-c", &spin(2 * cpus)]);
     let give_up = Instant::now() + RESIZED;

@@ -86,7 +86,10 @@ impl Seen {
         let agents = shape["agents"].as_array().expect("a list");
         let is_of_fleet = |name: &Value| fleet.iter().any(|agent| *name == agent.name);
         let run_ns = |agent: &Value| by_node(guest, agent, "on_node_ns");
-        let own = agents.iter().filter(|agent| is_of_fleet(&agent["name"]));
+        // In the fleet's order.
+        let own = fleet
+            .iter()
+            .filter_map(|own| agents.iter().find(|agent| agent["name"] == own.name));
         let edges = wakes["wakes"].as_array().expect("a list");
         let own_edges = edges.iter().filter(|edge| is_of_fleet(&edge["woken"]));
         let sum = |what: &str| {
@@ -113,10 +116,9 @@ impl Seen {
     }
 }
 
-/// The part of the largest one.
-fn main_part(amounts: &[u64]) -> f64 {
-    let (most, sum) = (amounts.iter().max(), amounts.iter().sum::<u64>());
-    *most.expect("there are nodes") as f64 / sum.max(1) as f64
+/// The part of an amount that is on a node.
+fn part_at(amounts: &[u64], node: usize) -> f64 {
+    amounts[node] as f64 / amounts.iter().sum::<u64>().max(1) as f64
 }
 
 fn all_are_placed(guest: &Guest, fleet: &[Holder]) -> bool {
@@ -135,6 +137,8 @@ fn a_fleet_that_begins_spread_and_remote_ends_together_and_even(guest: &Guest) {
     let fleet = fleet(guest);
     let daemon = Daemon::start("advise");
     let before = Seen::now(guest, &daemon, &fleet);
+    assert!(before.crossing() > 0.1, "{:?}", before.node_wakes);
+    assert!(before.node_wakes.1 > 0 && before.run_ns.len() == AGENTS);
     daemon.reload_with("act");
     let began = Instant::now();
     while !all_are_placed(guest, &fleet) {
@@ -144,11 +148,19 @@ fn a_fleet_that_begins_spread_and_remote_ends_together_and_even(guest: &Guest) {
     }
     println!("all are placed after {:?}", began.elapsed());
     let after = Seen::now(guest, &daemon, &fleet);
-    let memory: Vec<f64> = fleet
-        .iter()
-        .map(|agent| main_part(&anonymous_bytes(guest, agent.pid())))
+    // Both where its threads may run: one node, as all are placed.
+    let home = |agent: &Holder| {
+        let (_, cpus) = affinities(agent).remove(0);
+        guest.nodes.iter().position(|node| *node == cpus)
+    };
+    let homes: Vec<usize> = fleet.iter().filter_map(home).collect();
+    assert_eq!(homes.len(), AGENTS);
+    let memory = fleet.iter().zip(&homes);
+    let memory: Vec<f64> = memory
+        .map(|(agent, &home)| part_at(&anonymous_bytes(guest, agent.pid()), home))
         .collect();
-    let run: Vec<f64> = after.run_ns.iter().map(|ns| main_part(ns)).collect();
+    let run = after.run_ns.iter().zip(&homes);
+    let run: Vec<f64> = run.map(|(ns, &home)| part_at(ns, home)).collect();
     println!("memory {memory:.2?}\nrun time {run:.2?}");
     println!(
         "loads {:?} ms, before {:?}",
@@ -176,7 +188,7 @@ fn a_fleet_that_begins_spread_and_remote_ends_together_and_even(guest: &Guest) {
     let (least, most) = (*least.expect("nodes"), *most.expect("nodes"));
     assert!(most as f64 <= 1.17 * least as f64, "{:?}", after.load_ns);
     assert!(
-        after.crossing() <= 0.3 * before.crossing(),
+        after.node_wakes.1 > 0 && after.crossing() <= 0.3 * before.crossing(),
         "{:?}, before {:?}",
         after.node_wakes,
         before.node_wakes

@@ -4,45 +4,46 @@
 //! It stays with its command, tells it what its pools should have from time to time, and ends as it ends.
 
 mod hints;
+mod signals;
 mod surroundings;
 
 use std::{
     ffi::OsString,
     hash::{BuildHasher as _, RandomState},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use hostler_act::{Begin, HostError, OwnCgroup, begin_in};
 use hostler_decide::pool::{best_node, first_size};
 use hostler_observe::{ObserveError, cgroup_root};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use tokio::{
-    process::Child,
-    signal::unix::{SignalKind, signal},
-    time::interval,
-};
+use tokio::{process::Child, time::interval_at};
 
-use self::{hints::HintFile, surroundings::Surroundings};
+use self::{hints::HintFile, signals::Signals, surroundings::Surroundings};
 
-/// Variables by which runtimes are told how many threads their pools of computing threads have.
-const POOLS: [&str; 11] = [
-    "TOKIO_WORKER_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_MAX_THREADS",
-    "GOMAXPROCS",
-    "JULIA_NUM_THREADS",
-    "PYTHON_CPU_COUNT",
-    "DOTNET_PROCESSOR_COUNT",
+/// Variables by which runtimes are told how many threads their pools of computing threads have, and those
+/// that count for them as well: where somebody has chosen one of these, it stays as it is.
+const POOLS: [(&str, &[&str]); 11] = [
+    ("TOKIO_WORKER_THREADS", &[]),
+    ("RAYON_NUM_THREADS", &[]),
+    ("POLARS_MAX_THREADS", &[]),
+    ("OMP_NUM_THREADS", &[]),
+    (
+        "OPENBLAS_NUM_THREADS",
+        &["OMP_NUM_THREADS", "GOTO_NUM_THREADS"],
+    ),
+    ("MKL_NUM_THREADS", &["OMP_NUM_THREADS"]),
+    (
+        "NUMEXPR_MAX_THREADS",
+        &["NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS"],
+    ),
+    ("GOMAXPROCS", &[]),
+    ("JULIA_NUM_THREADS", &[]),
+    ("PYTHON_CPU_COUNT", &[]),
+    ("DOTNET_PROCESSOR_COUNT", &[]),
 ];
 
 /// The same of a pool whose threads wait for files and names rather than compute, and how many it has by
@@ -57,6 +58,12 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// An agent begins on a node with as much free memory at least, if there is one.
 const NEEDS_BYTES: u64 = 256 << 20;
+
+/// How long the kernel may take to be done with processes that have ended before they are said to go on.
+const LEAVES: Duration = Duration::from_secs(1);
+
+/// How often it is looked meanwhile.
+const TRY: Duration = Duration::from_millis(10);
 
 /// The longest name of a group or an agent: as many bytes as a file's name may have, with room for an end.
 const LONGEST_NAME: usize = 200;
@@ -125,6 +132,14 @@ pub enum LaunchError {
         /// What there is.
         has: String,
     },
+    /// It may not run there.
+    #[error(
+        "it may run on no CPU of NUMA node {node}: its cpuset, or this command's own CPUs, leave it none"
+    )]
+    NoCpus {
+        /// What was asked for.
+        node: u32,
+    },
     /// The file of hints can't be written.
     #[error("writing {}: {source}", path.display())]
     Hints {
@@ -162,7 +177,9 @@ impl LaunchError {
                 Some("cgroups can't be made here: a container needs a writable /sys/fs/cgroup.")
             }
             Self::Runs { .. } => Some("`--agent` gives it another name."),
-            Self::NoNode { .. } => Some("`--node auto` takes the one with most idle CPUs."),
+            Self::NoNode { .. } | Self::NoCpus { .. } => {
+                Some("`--node auto` takes the one with most idle CPUs.")
+            }
             _ => None,
         }
     }
@@ -183,18 +200,27 @@ impl LaunchError {
 pub fn launch(order: &LaunchOrder) -> Result<ExitStatus, LaunchError> {
     check_name("a group", &order.group)?;
     check_name("an agent", &order.agent)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(LaunchError::Wait)?;
+    // Before there is anything that a signal could leave behind.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::listen().map_err(LaunchError::Wait)?
+    };
     let root = cgroup_root()?;
     let cgroup = own_cgroup(&root, order)?;
     let mut surroundings = Surroundings::look(root, cgroup.folder())?;
     let node = choose_node(order.node, &surroundings)?;
-    surroundings.keep_to(node);
+    let stays_on = node.filter(|_| matches!(order.node, NodeChoice::On(_)));
+    surroundings.keep_to(stays_on);
     let threads = order.threads;
     let threads = threads.unwrap_or_else(|| first_size(&surroundings.room()));
     let hints = HintFile::write(order, threads, node)?;
     let begin = Begin {
-        node,
         cpus: node.map(|node| surroundings.cpus_of(node)),
-        stays: matches!(order.node, NodeChoice::On(_)),
+        stays_on,
     };
     let mut command = command(order, threads, &hints);
     begin_in(&cgroup, &begin, &mut command)?;
@@ -206,25 +232,33 @@ pub fn launch(order: &LaunchOrder) -> Result<ExitStatus, LaunchError> {
         hints = %hints.path().display(),
         "it begins"
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(LaunchError::Wait)?;
     let ended = runtime.block_on(async {
         let child = tokio::process::Command::from(command).spawn();
         let child = child.map_err(|source| LaunchError::Start {
             program: order.command[0].clone(),
             source,
         })?;
-        stay_with(child, hints, surroundings, order.threads.is_none()).await
+        let resized = order.threads.is_none().then_some(surroundings);
+        stay_with(child, signals, hints, resized).await
     });
-    if let Ok(false) = cgroup.is_empty() {
-        tracing::warn!(cgroup = %cgroup.folder().display(), "processes that it began still run in its cgroup");
-    }
+    wait_until_empty(&cgroup);
     ended
 }
 
-fn own_cgroup(root: &std::path::Path, order: &LaunchOrder) -> Result<OwnCgroup, LaunchError> {
+/// Processes that are ending leave a cgroup some moments later.
+fn wait_until_empty(cgroup: &OwnCgroup) {
+    let give_up = Instant::now() + LEAVES;
+    while let Ok(false) = cgroup.is_empty() {
+        if Instant::now() >= give_up {
+            let cgroup = cgroup.folder().display();
+            tracing::warn!(%cgroup, "processes that it began still run in its cgroup: both stay");
+            return;
+        }
+        thread::sleep(TRY);
+    }
+}
+
+fn own_cgroup(root: &Path, order: &LaunchOrder) -> Result<OwnCgroup, LaunchError> {
     OwnCgroup::make(root, &order.group, &order.agent).map_err(|error| match error {
         HostError::File { ref source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
             LaunchError::Runs {
@@ -255,6 +289,9 @@ fn check_name(what: &'static str, name: &str) -> Result<(), LaunchError> {
 /// `None` where it makes no difference.
 fn choose_node(choice: NodeChoice, host: &Surroundings) -> Result<Option<u32>, LaunchError> {
     match choice {
+        NodeChoice::On(node) if host.has_node(node) && host.cpus_of(node).is_empty() => {
+            Err(LaunchError::NoCpus { node })
+        }
         NodeChoice::On(node) if host.has_node(node) => Ok(Some(node)),
         NodeChoice::On(node) => Err(LaunchError::NoNode {
             node,
@@ -265,65 +302,60 @@ fn choose_node(choice: NodeChoice, host: &Surroundings) -> Result<Option<u32>, L
                 .join(", "),
         }),
         NodeChoice::Auto if host.has_several_nodes() => {
-            let chance =
-                f64::from((RandomState::new().hash_one(0) >> 32) as u32) / 2.0_f64.powi(32);
-            Ok(best_node(&host.node_rooms(), NEEDS_BYTES, chance))
+            Ok(best_node(&host.node_rooms(), NEEDS_BYTES, chance()))
         }
         NodeChoice::Auto | NodeChoice::Any => Ok(None),
     }
 }
 
+/// From 0 to 1.
+fn chance() -> f64 {
+    f64::from((RandomState::new().hash_one(0) >> 32) as u32) / 2.0_f64.powi(32)
+}
+
 fn command(order: &LaunchOrder, threads: u32, hints: &HintFile) -> Command {
     let mut command = Command::new(&order.command[0]);
     command.args(&order.command[1..]).env(HINTS, hints.path());
-    let (waiting, usual) = WAITING_POOL;
-    let pools = POOLS.iter().map(|&name| (name, threads));
-    // What somebody has chosen stays.
-    for (name, threads) in pools.chain([(waiting, threads.max(usual))]) {
-        if std::env::var_os(name).is_none() {
-            command.env(name, threads.to_string());
-        }
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    for (name, threads) in pools(threads, is_set) {
+        command.env(name, threads.to_string());
     }
     command
 }
 
-/// Waits for its end, passes on what it is told, and has its hints follow what it does.
+/// What runtimes are told, but for what somebody has chosen.
+fn pools(threads: u32, is_set: impl Fn(&str) -> bool) -> Vec<(&'static str, u32)> {
+    let (waiting, usual) = WAITING_POOL;
+    let computing = POOLS.iter().filter(|(name, others)| {
+        let mut all = others.iter().chain([name]);
+        !all.any(|name| is_set(name))
+    });
+    let computing = computing.map(|&(name, _)| (name, threads));
+    let waiting = (!is_set(waiting)).then_some((waiting, threads.max(usual)));
+    computing.chain(waiting).collect()
+}
+
+/// Waits for its end, passes on what it is told, and has its hints follow what it does, if they may.
 async fn stay_with(
     mut child: Child,
+    mut signals: Signals,
     mut hints: HintFile,
-    mut surroundings: Surroundings,
-    may_resize: bool,
+    mut resized: Option<Surroundings>,
 ) -> Result<ExitStatus, LaunchError> {
-    let listen = |kind| signal(kind).map_err(LaunchError::Wait);
-    let mut terminated = listen(SignalKind::terminate())?;
-    let mut hung_up = listen(SignalKind::hangup())?;
-    let mut user_1 = listen(SignalKind::user_defined1())?;
-    let mut user_2 = listen(SignalKind::user_defined2())?;
-    // Whoever types Ctrl-C or Ctrl-\ means the command, which gets it as well.
-    let _interrupted = listen(SignalKind::interrupt())?;
-    let _quit = listen(SignalKind::quit())?;
-    let mut looks = interval(LOOK);
-    looks.tick().await;
+    // Agents that begin at one moment don't all look at the host at one moment.
+    let first = LOOK.mul_f64(0.5 + chance() / 2.0);
+    let mut looks = interval_at(tokio::time::Instant::now() + first, LOOK);
     loop {
         tokio::select! {
             ended = child.wait() => return ended.map_err(LaunchError::Wait),
-            _ = terminated.recv() => pass_on(&child, Signal::SIGTERM),
-            _ = hung_up.recv() => pass_on(&child, Signal::SIGHUP),
-            _ = user_1.recv() => pass_on(&child, Signal::SIGUSR1),
-            _ = user_2.recv() => pass_on(&child, Signal::SIGUSR2),
-            _ = looks.tick() => {
-                if let Some(threads) = surroundings.next_size(hints.threads()).filter(|_| may_resize) {
+            signal = signals.next() => signals::pass_on(&child, signal),
+            _ = looks.tick(), if resized.is_some() => {
+                let next = resized.as_mut().and_then(|host| host.next_size(hints.threads()));
+                if let Some(threads) = next {
                     hints.resize(threads);
                 }
             }
         }
-    }
-}
-
-fn pass_on(child: &Child, signal: Signal) {
-    // One that has ended has no number, and its number is nobody else's before it was waited for.
-    if let Some(pid) = child.id() {
-        let _gone = kill(Pid::from_raw(pid.cast_signed()), signal);
     }
 }
 
@@ -340,5 +372,21 @@ mod tests {
         for name in ["", ".", "..", ".x", "a/b", "a b", "\u{202e}x", &long] {
             assert!(check_name("an agent", name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_somebody_has_chosen_stays_also_for_who_falls_back_on_it() {
+        let names = |set: &[&str]| -> Vec<&str> {
+            let pools = pools(2, |name| set.contains(&name));
+            pools.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&[]).len(), POOLS.len() + 1);
+        let chosen = names(&["OMP_NUM_THREADS"]);
+        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"] {
+            assert!(!chosen.contains(&name), "{name}");
+        }
+        assert!(chosen.contains(&"GOMAXPROCS"));
+        assert!(pools(2, |_| false).contains(&("UV_THREADPOOL_SIZE", 4)));
+        assert!(pools(9, |_| false).contains(&("UV_THREADPOOL_SIZE", 9)));
     }
 }

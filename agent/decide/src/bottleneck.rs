@@ -7,7 +7,7 @@
 //! show as faults and as storage, too; then page faults; what is left of the states is what it is called.
 //!
 //! What a remote server computes for an agent is not seen: the agent sleeps, as one does that has nothing to
-//! do. Only packets under way to other hosts count as the network's; within this one, an acknowledgement
+//! do. Only packets under way to other hosts count as the network's, for one thread that waits; within this one, an acknowledgement
 //! that takes its time says nothing of who waits for it.
 
 use std::collections::BTreeMap;
@@ -153,7 +153,9 @@ impl TimeParts {
             + drawn(sum_ns(&latency.minor), [&mut computing]);
         let waits = spent(state::WAITING_WOKEN) + spent(state::WAITING_PREEMPTED);
         let own_threads = waits * own_part(around);
-        let network = spent(state::ASLEEP).min(around.round_trip_ns as f64);
+        // Several packets are under way at once, and one thread waits for them.
+        let under_way = around.round_trip_ns.min(length_ns) as f64;
+        let network = spent(state::ASLEEP).min(under_way);
         Self([
             computing,
             waits - own_threads,

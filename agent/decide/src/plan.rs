@@ -82,7 +82,7 @@ pub struct Staying {
     pub opted_out: u64,
     /// kubelet gives them their CPUs.
     pub kubelet: u64,
-    /// They were moved a short while ago.
+    /// They were moved a short while ago, or somebody else has set them since.
     pub resting: u64,
 }
 

@@ -72,7 +72,12 @@ pub fn first_size(room: &Room) -> u32 {
 pub fn next_size(size: u32, load: &Load, room: &Room) -> u32 {
     let size = size.clamp(1, room.most());
     let needed = whole(load.used.ceil()).max(1);
-    if load.throttled > THROTTLED || load.starved > STARVED && room.idle < 1.0 {
+    if load.throttled > THROTTLED {
+        // As many as it has whole CPUs of the quota can't use it up.
+        let least = room.quota.map_or(1, whole).max(1);
+        return needed.max(least).min(size);
+    }
+    if load.starved > STARVED && room.idle < 1.0 {
         return needed.min(size.saturating_sub(1)).max(1);
     }
     if load.used >= BUSY * f64::from(size) && room.idle >= 1.0 {
@@ -163,18 +168,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_uses_its_quota_up_shrinks() {
+    fn a_pool_that_uses_its_quota_up_shrinks_to_its_whole_cpus() {
         let throttled = Load {
-            used: 1.9,
+            used: 2.4,
             starved: 0.0,
             throttled: 0.5,
         };
-        let room = Room {
-            quota: Some(2.0),
+        let room = |quota| Room {
+            quota: Some(quota),
             ..ROOM
         };
-        assert_eq!(next_size(2, &throttled, &room), 1);
-        assert_eq!(next_size(1, &throttled, &room), 1);
+        assert_eq!(next_size(3, &throttled, &room(2.5)), 3);
+        let less = Load {
+            used: 1.9,
+            ..throttled
+        };
+        assert_eq!(next_size(3, &less, &room(2.5)), 2);
+        assert_eq!(next_size(2, &less, &room(2.5)), 2);
+        assert_eq!(next_size(1, &less, &room(0.5)), 1);
     }
 
     #[test]
@@ -220,15 +231,22 @@ mod tests {
             size in 1_u32..64,
             wanted in 0.0_f64..64.0,
             idle in 0.0_f64..64.0,
+            quota in prop::option::of(0.5_f64..64.0),
         ) {
-            // It keeps busy what it wants of the threads that it has, of the CPUs that others leave.
+            // It keeps busy what it wants of the threads that it has, of the CPUs that others and its quota
+            // leave.
             let mut size = size;
             let mut seen = Vec::new();
             for _ in 0..200 {
-                let used = wanted.min(f64::from(size)).min(idle);
-                let room = Room { cpus: 64, quota: None, idle: idle - used };
-                let starved = if wanted > idle && f64::from(size) > idle { 1.0 } else { 0.0 };
-                let load = Load { used, starved, throttled: 0.0 };
+                let wants = wanted.min(f64::from(size));
+                let used = wants.min(idle).min(quota.unwrap_or(f64::INFINITY));
+                let room = Room { cpus: 64, quota, idle: idle - used };
+                let is_throttled = quota.is_some_and(|quota| wants > quota && quota < idle);
+                let load = Load {
+                    used,
+                    starved: f64::from(u8::from(wants > idle)),
+                    throttled: f64::from(u8::from(is_throttled)),
+                };
                 size = next_size(size, &load, &room);
                 seen.push(size);
             }

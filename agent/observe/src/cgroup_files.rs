@@ -92,21 +92,57 @@ pub fn poll_cgroup(folder: &Path) -> Option<PolledSignal> {
     poll(folder, controllers, Known::default(), now_ns())
 }
 
-/// CPUs that the quotas of the cgroup at `folder` and of those above leave it, up to the hierarchy's root;
-/// `None` where none has one.
-pub fn cpu_quota(root: &Path, folder: &Path) -> Option<f64> {
-    let above = folder
-        .ancestors()
-        .take_while(|folder| folder.starts_with(root));
-    let quotas = above.filter_map(|folder| quota(&text(&folder.join("cpu.max")).ok()?));
-    quotas.reduce(f64::min)
+/// CPU quotas of a cgroup and of those above it, up to the hierarchy's root: the nearest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quotas(Vec<Quota>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Quota {
+    cpus: f64,
+    periods: u64,
+    throttled_periods: u64,
 }
 
-/// Reads `cpu.max`: a quota, or `max`, and a period, both in µs.
-fn quota(text: &str) -> Option<f64> {
-    let (quota, period) = text.trim().split_once(' ')?;
+impl Quotas {
+    /// Of the cgroup at `folder`, in the hierarchy at `root`.
+    pub fn of(root: &Path, folder: &Path) -> Self {
+        let above = folder.ancestors();
+        let above = above.take_while(|folder| folder.starts_with(root));
+        Self(above.filter_map(quota_of).collect())
+    }
+
+    /// CPUs that they leave it; `None` where there is no quota.
+    pub fn cpus(&self) -> Option<f64> {
+        self.0.iter().map(|quota| quota.cpus).reduce(f64::min)
+    }
+
+    /// The part of the periods since an earlier reading in which one of them was used up, from 0 to 1.
+    pub fn used_up_since(&self, earlier: &Self) -> f64 {
+        let parts = self.0.iter().zip(&earlier.0).map(|(now, then)| {
+            let periods = now.periods.saturating_sub(then.periods);
+            let used_up = now.throttled_periods.saturating_sub(then.throttled_periods);
+            used_up as f64 / periods.max(1) as f64
+        });
+        parts.fold(0.0, f64::max).min(1.0)
+    }
+}
+
+/// Of one cgroup; `None` if it has none.
+fn quota_of(folder: &Path) -> Option<Quota> {
+    let limit = text(&folder.join("cpu.max")).ok()?;
+    let (quota, period) = limit.trim().split_once(' ')?;
     let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
-    (period > 0.0).then(|| quota / period)
+    let statistics = text(&folder.join("cpu.stat")).unwrap_or_default();
+    let number = |name: &str| {
+        let mut lines = statistics.lines();
+        let found = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        found.unwrap_or(0)
+    };
+    (period > 0.0).then(|| Quota {
+        cpus: quota / period,
+        periods: number("nr_periods "),
+        throttled_periods: number("nr_throttled "),
+    })
 }
 
 /// Reads the pressure of a cgroup, or of the host; the files of CPU, memory and I/O.
@@ -159,20 +195,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_quota_on_the_way_up_counts() {
+    fn the_smallest_quota_on_the_way_up_counts_and_that_which_is_used_up_most() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let folder = root.path().join("group/agent");
         fs::create_dir_all(&folder).expect("there is room");
-        assert_eq!(cpu_quota(root.path(), &folder), None);
-        let write = |path: &str, text: &str| {
-            fs::write(root.path().join(path).join("cpu.max"), text).expect("there is room");
+        let write = |path: &str, file: &str, text: &str| {
+            fs::write(root.path().join(path).join(file), text).expect("there is room");
         };
-        write("group/agent", "max 100000\n");
-        assert_eq!(cpu_quota(root.path(), &folder), None);
-        write("group", "250000 100000\n");
-        assert_eq!(cpu_quota(root.path(), &folder), Some(2.5));
-        write("group/agent", "nonsense\n");
-        assert_eq!(cpu_quota(root.path(), &folder), Some(2.5));
+        let quotas = || Quotas::of(root.path(), &folder);
+        assert_eq!(quotas().cpus(), None);
+        write("group/agent", "cpu.max", "max 100000\n");
+        assert_eq!(quotas().cpus(), None);
+        write("group", "cpu.max", "250000 100000\n");
+        write("group", "cpu.stat", "nr_periods 10\nnr_throttled 2\n");
+        assert_eq!(quotas().cpus(), Some(2.5));
+        write("group/agent", "cpu.max", "4000 1000\n");
+        let before = quotas();
+        assert_eq!(before.cpus(), Some(2.5));
+        write(
+            "group",
+            "cpu.stat",
+            "nr_periods 20\nnr_throttled 7\nthrottled_usec 9\n",
+        );
+        assert!((quotas().used_up_since(&before) - 0.5).abs() < 1e-9);
+        write("group/agent", "cpu.max", "nonsense\n");
+        assert_eq!(quotas().cpus(), Some(2.5));
     }
 
     #[test]

@@ -39,11 +39,11 @@ mod verifier;
 
 pub use agents::{AgentPlace, AgentProcess, AgentProcesses};
 pub use capabilities::{Capabilities, CapsError, give_up_all, keep_for_acting};
-pub use cgroup_files::{cpu_quota, poll_cgroup};
+pub use cgroup_files::{Quotas, poll_cgroup};
 pub use cgroups::cgroup_root;
 pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
-pub use cpu_times::{CpuTimes, cpu_times, free_bytes_of_node, own_cpus};
+pub use cpu_times::{CpuTimes, allowed_cpus, cpu_times, free_bytes_of_node};
 pub use doctor::{Effect, SignalSource, blind_spots, effects, host_facts};
 pub use error::ObserveError;
 pub use free_memory::give_back_free_memory;

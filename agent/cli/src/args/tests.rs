@@ -53,6 +53,20 @@ fn an_empty_socket_is_that_of_no_daemon() {
 }
 
 #[test]
+fn options_before_a_command_are_hostlers_and_those_after_it_the_command_s() {
+    let exec = |line: &str| match parsed(line).command {
+        Some(Command::Exec(exec)) => exec,
+        other => panic!("not that: {other:?}"),
+    };
+    let words = exec("hostler exec --threads 4 agent --threads 9 -x").command;
+    assert_eq!(words, ["agent", "--threads", "9", "-x"]);
+    let words = exec("hostler exec --node 1 -- ./agent --node 2").command;
+    assert_eq!(words, ["./agent", "--node", "2"]);
+    let mistyped = "hostler exec --thread 4 -- agent";
+    assert!(Args::from_words(mistyped.split(' ')).is_err());
+}
+
+#[test]
 fn each_option_of_a_trace_arrives() {
     let runq = runq(
         "hostler trace runq --agent a* --agent b --group-by node --interval 250ms --duration 1m \

@@ -199,7 +199,7 @@ fn staying(staying: &Staying) -> String {
         (staying.system, "parts of the host"),
         (staying.opted_out, "left alone as wanted"),
         (staying.kubelet, "left to kubelet's CPU manager"),
-        (staying.resting, "moved a short while ago"),
+        (staying.resting, "moved a short while ago or set by others"),
     ];
     let parts: Vec<String> = parts
         .into_iter()

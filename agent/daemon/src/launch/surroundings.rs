@@ -14,15 +14,15 @@ use hostler_decide::{
     topology::Topology,
 };
 use hostler_observe::{
-    CpuTimes, ObserveError, cpu_quota, cpu_times, free_bytes_of_node, own_cpus, poll_cgroup,
+    CpuTimes, ObserveError, Quotas, allowed_cpus, cpu_times, free_bytes_of_node, poll_cgroup,
     topology,
 };
 
 /// How long it is looked at first how idle CPUs are: an agent should not wait for longer.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 
-/// The period of a CPU quota unless somebody wants another, in µs.
-const PERIOD_US: f64 = 100_000.0;
+/// A reading of all CPUs that is older says nothing of now.
+const FRESH: Duration = Duration::from_secs(11);
 
 /// The host around an agent.
 pub(super) struct Surroundings {
@@ -34,7 +34,8 @@ pub(super) struct Surroundings {
     times: BTreeMap<u32, CpuTimes>,
     /// The part of the time in which each CPU was idle lately.
     idle: BTreeMap<u32, f64>,
-    polled: Option<(Instant, PolledSignal)>,
+    looked: Instant,
+    seen: Option<Seen>,
 }
 
 impl Surroundings {
@@ -43,15 +44,16 @@ impl Surroundings {
         let mut surroundings = Self {
             cgroup: cgroup.to_owned(),
             topology: topology(),
-            cpus: own_cpus()?,
+            cpus: allowed_cpus(cgroup)?,
             times: cpu_times()?,
             idle: BTreeMap::new(),
-            polled: None,
+            looked: Instant::now(),
+            seen: None,
             root,
         };
         thread::sleep(FIRST_LOOK);
         surroundings.look_at_cpus()?;
-        surroundings.polled = poll_cgroup(cgroup).map(|polled| (Instant::now(), polled));
+        surroundings.seen = Seen::of(&surroundings.root, cgroup);
         Ok(surroundings)
     }
 
@@ -63,6 +65,7 @@ impl Surroundings {
             Some((*cpu, now.idle_since(before)))
         });
         self.idle = idle.collect();
+        self.looked = Instant::now();
         Ok(())
     }
 
@@ -108,34 +111,61 @@ impl Surroundings {
     }
 
     pub(super) fn room(&self) -> Room {
+        self.room_with(self.idle_of(self.cpus.iter().copied()))
+    }
+
+    fn room_with(&self, idle: f64) -> Room {
         Room {
             cpus: u32::try_from(self.cpus.len()).unwrap_or(u32::MAX),
-            quota: cpu_quota(&self.root, &self.cgroup),
-            idle: self.idle_of(self.cpus.iter().copied()),
+            quota: self.seen.as_ref().and_then(|seen| seen.quotas.cpus()),
+            idle,
         }
     }
 
     /// What size its pools had better have now; `None` while that can't be told.
     pub(super) fn next_size(&mut self, size: u32) -> Option<u32> {
+        let now = Seen::of(&self.root, &self.cgroup)?;
+        let before = self.seen.replace(now)?;
+        let load = self.seen.as_ref()?.load_since(&before);
+        // All CPUs of a large host are much to read, and most of the time there is nothing to change,
+        // however idle they are.
+        let with = |idle| next_size(size, &load, &self.room_with(idle));
+        if with(0.0) == size && with(f64::INFINITY) == size {
+            return Some(size);
+        }
+        let is_fresh = self.looked.elapsed() < FRESH;
         self.look_at_cpus().ok()?;
-        let now = (Instant::now(), poll_cgroup(&self.cgroup)?);
-        let (then, before) = self.polled.replace(now)?;
-        let (at, now) = now;
-        let passed_us = at.duration_since(then).as_secs_f64() * 1e6;
+        // How idle they were long ago says nothing: it is known the next time.
+        is_fresh.then(|| next_size(size, &load, &self.room()))
+    }
+}
+
+/// What was read of its cgroup, and when.
+struct Seen {
+    at: Instant,
+    polled: PolledSignal,
+    quotas: Quotas,
+}
+
+impl Seen {
+    fn of(root: &Path, cgroup: &Path) -> Option<Self> {
+        Some(Self {
+            at: Instant::now(),
+            polled: poll_cgroup(cgroup)?,
+            quotas: Quotas::of(root, cgroup),
+        })
+    }
+
+    fn load_since(&self, before: &Self) -> Load {
+        let passed_us = self.at.duration_since(before.at).as_secs_f64() * 1e6;
         let part = |us: u64| us as f64 / passed_us;
-        let starved_us = now
-            .pressure
-            .zip(before.pressure)
-            .map_or(0, |(now, before)| (now - before).cpu.some_us);
-        let throttled = now
-            .cpu
-            .throttled_periods
-            .saturating_sub(before.cpu.throttled_periods);
-        let load = Load {
-            used: part(now.cpu.usage_us.saturating_sub(before.cpu.usage_us)),
+        let (now, then) = (&self.polled, &before.polled);
+        let pressure = now.pressure.zip(then.pressure);
+        let starved_us = pressure.map_or(0, |(now, then)| (now - then).cpu.some_us);
+        Load {
+            used: part(now.cpu.usage_us.saturating_sub(then.cpu.usage_us)),
             starved: part(starved_us).min(1.0),
-            throttled: (throttled as f64 * PERIOD_US / passed_us).min(1.0),
-        };
-        Some(next_size(size, &load, &self.room()))
+            throttled: self.quotas.used_up_since(&before.quotas),
+        }
     }
 }

@@ -204,6 +204,18 @@ fn packets_under_way_to_others_while_it_sleeps_are_the_network_s() {
 }
 
 #[test]
+fn many_threads_that_sleep_do_not_make_the_network_out_of_packets_that_are_under_way_at_once() {
+    // Sixteen threads, of which one computes, and an upload with hundreds of packets under way.
+    let window = spent(&[(state::ON_CPU, 1000), (state::ASLEEP, 15_000)]);
+    let around = Around {
+        round_trip_ns: 40_000 * MS,
+        ..Around::default()
+    };
+    let bottleneck = judged(&window, around).expect("it is busy");
+    assert!((bottleneck.part - 0.5).abs() < 1e-9, "{bottleneck:?}");
+}
+
+#[test]
 fn a_window_tells_own_waits_from_others_by_their_pairs() {
     let (id, window) = window_of_one(spent(&[]), class::LAN);
     let around = Around::all(&window)[&id];

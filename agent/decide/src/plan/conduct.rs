@@ -238,11 +238,12 @@ impl Conduct {
         chosen
     }
 
-    /// Agents that are not to be moved yet at an instant, by name. Plans have to reckon with them where they
-    /// are: one that moved them would not be carried out.
+    /// Agents that are not to be moved at an instant, or never again, by name. Plans have to reckon with them
+    /// where they are: one that moved them would not be carried out.
     pub fn resting(&self, now_ns: u64) -> BTreeSet<Arc<str>> {
         let resting = self.rests.iter().filter(|(_, rest)| rest.until_ns > now_ns);
-        resting.map(|(name, _)| Arc::clone(name)).collect()
+        let resting = resting.map(|(name, _)| name);
+        resting.chain(&self.left_alone).cloned().collect()
     }
 
     fn may_begin(&self, step: &Step, now_ns: u64) -> bool {

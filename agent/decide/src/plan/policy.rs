@@ -12,7 +12,8 @@ pub struct Policy {
     pub opted_out: Vec<AgentPattern>,
     /// Who else decides where threads run.
     pub owners: Owners,
-    /// Agents that were moved a short while ago, and are not moved again yet, by name.
+    /// Agents that were moved a short while ago and are not moved again yet, and those that somebody else has
+    /// set, by name.
     pub resting: BTreeSet<Arc<str>>,
 }
 
@@ -27,7 +28,7 @@ pub(super) enum Leave {
     OptedOut,
     /// kubelet gives it its CPUs.
     Kubelet,
-    /// It was moved a short while ago.
+    /// It was moved a short while ago, or somebody else has set it.
     Resting,
 }
 

@@ -59,6 +59,8 @@ pub(super) type Undone = (u64, Result<Restored, String>);
 
 /// What it tells whoever plans.
 pub(super) enum Report {
+    /// A step was carried out.
+    Placed(Arc<Step>),
     /// A step to this agent could not be carried out.
     Refused(SlotLease),
     /// Somebody else has set a knob of this agent, or had its step taken back.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -232,6 +232,7 @@ impl Planning {
         let reports = self.acting.iter().flat_map(Acting::reports);
         for report in reports {
             match report {
+                Report::Placed(step) => self.lately.place(step.agent.id, step.nodes()),
                 Report::Refused(id) => self.conduct.withdraw(id),
                 Report::LeaveAlone(id, agent) => self.conduct.leave_alone(id, &agent),
             }
@@ -247,10 +248,9 @@ impl Planning {
             return;
         }
         for step in self.conduct.choose(plan) {
-            if self.tell(Told::Place(Arc::clone(&step))) {
-                self.lately.place(step.agent.id, step.nodes());
-            } else {
-                self.conduct.withdraw(step.agent.id);
+            let id = step.agent.id;
+            if !self.tell(Told::Place(step)) {
+                self.conduct.withdraw(id);
             }
         }
     }

@@ -141,6 +141,9 @@ fn a_plan_is_told_who_rests_and_for_how_long() {
     assert_eq!(resting(&site), [Arc::clone(&agent(0).name)].into());
     site.pass(301);
     assert_eq!(resting(&site), [].into());
+    let name = Arc::clone(&agent(1).name);
+    site.conduct.leave_alone(id(1), &name);
+    assert_eq!(resting(&site), [name].into());
 }
 
 #[test]

@@ -36,8 +36,12 @@ pub(super) struct Problem {
     pub(super) neighbours: Vec<(usize, f64)>,
 }
 
-/// Who waits for such a part of its time for what no place on this host can give stays where it is.
+/// Who waits for such a part of its time for what no place on this host can give stays where it is, unless
+/// it keeps a CPU busy beside that: then where its memory lies matters all the same.
 const MOST_OF_ITS_TIME: f64 = 0.5;
+
+/// CPUs.
+const BUSY_BESIDE: f64 = 1.0;
 
 /// An agent that ran lately.
 #[derive(Clone, Debug, Default)]
@@ -73,9 +77,10 @@ pub(super) fn of<'a>(
     let (mut members, mut cast) = (Vec::new(), Vec::new());
     for recent in lately.agents() {
         let leave = policy.leave_for(&recent.agent);
-        let waits_elsewhere = recent.bottleneck().is_some_and(|held_up| {
-            held_up.limit.is_elsewhere() && held_up.part >= MOST_OF_ITS_TIME
-        });
+        let waits_elsewhere = recent.demand() < BUSY_BESIDE
+            && recent.bottleneck().is_some_and(|held_up| {
+                held_up.limit.is_elsewhere() && held_up.part >= MOST_OF_ITS_TIME
+            });
         match leave {
             Leave::System => staying.system += 1,
             Leave::OptedOut => staying.opted_out += 1,

@@ -107,8 +107,8 @@ fn who_may_not_be_moved_is_not() {
     assert_eq!(improved(&problem).seat(0), Seat::AsIs);
 }
 
-/// An agent that runs for 100 ms of a second, and whose packets are under way for so many ms.
-fn talking(round_trip_ms: u64) -> Lately {
+/// An agent that runs for so many ms of a second, and whose packets are under way for so many.
+fn talking(on_cpu_ms: i64, round_trip_ms: u64) -> Lately {
     let id = SlotLease {
         slot: 200,
         generation: 1,
@@ -122,8 +122,8 @@ fn talking(round_trip_ms: u64) -> Lately {
         place: "/".into(),
     };
     let mut own = RunQueueWindow::default();
-    own.ledger.ns[state::ON_CPU as usize] = 100_000_000;
-    own.ledger.ns[state::ASLEEP as usize] = 900_000_000;
+    own.ledger.ns[state::ON_CPU as usize] = on_cpu_ms * 1_000_000;
+    own.ledger.ns[state::ASLEEP as usize] = 9_000_000_000;
     let mut placement = Placement::default();
     placement.on_cpu_ns[0] = 100_000_000;
     own.placement = Some(Box::new(placement));
@@ -147,13 +147,16 @@ fn talking(round_trip_ms: u64) -> Lately {
 #[test]
 fn an_agent_that_waits_for_packets_most_of_its_time_is_not_moved() {
     let (topology, policy) = (topology(2, 4), Policy::default());
-    let stay = |round_trip_ms| {
-        let plan = crate::plan::plan(&talking(round_trip_ms), &topology, &policy);
+    let stay = |on_cpu_ms, round_trip_ms| {
+        let lately = talking(on_cpu_ms, round_trip_ms);
+        let plan = crate::plan::plan(&lately, &topology, &policy);
         let staying = plan.staying;
         (staying.waits_elsewhere, staying.well_placed)
     };
-    assert_eq!(stay(600), (1, 0));
-    assert_eq!(stay(10), (0, 1));
+    assert_eq!(stay(100, 600), (1, 0));
+    assert_eq!(stay(100, 10), (0, 1));
+    // It keeps a CPU busy beside that.
+    assert_eq!(stay(1_000, 5_000), (0, 1));
 }
 
 #[test]

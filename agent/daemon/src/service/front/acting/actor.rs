@@ -201,7 +201,10 @@ impl Actor {
     fn place(&mut self, step: &Arc<Step>) {
         let agent = &step.agent;
         match self.carry_out(step) {
-            Ok(()) => drop(self.counts.begun.fetch_add(1, Relaxed)),
+            Ok(()) => {
+                self.counts.begun.fetch_add(1, Relaxed);
+                self.report(Report::Placed(Arc::clone(step)));
+            }
             Err(refusal) => {
                 self.counts.refused.fetch_add(1, Relaxed);
                 tracing::info!(agent = &*agent.name, because = %refusal, "a step is not taken");
