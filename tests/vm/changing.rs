@@ -43,6 +43,23 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
+/// Tests that take long, and need not run in each guest unless they are asked for: each runs on an old
+/// kernel, or with four nodes, or both.
+pub(crate) fn lack(guest: &Guest) -> Vec<(&'static str, String)> {
+    let is_old = guest.series == "6.1";
+    let runs_elsewhere = |at: usize| {
+        let (name, _) = TESTS[at];
+        let reason =
+            format!("it takes a minute, and another guest runs it; by name: --test {name}");
+        (name, reason)
+    };
+    let kills = (!is_old).then(|| runs_elsewhere(1));
+    let others =
+        (!is_old && guest.nodes.len() == 2).then(|| [runs_elsewhere(2), runs_elsewhere(3)]);
+    let all = kills.into_iter().chain(others.into_iter().flatten());
+    all.filter(|_| !guest.is_asked_for).collect()
+}
+
 /// An emulated machine takes its time, and a plan needs some seconds to go by.
 const PATIENCE: Duration = Duration::from_mins(3);
 

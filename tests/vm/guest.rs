@@ -14,7 +14,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{doctor, fleet, service};
+use crate::{changing, doctor, fleet, service};
 
 /// The binary that these tests are about.
 pub(crate) const HOSTLER: &str = env!("CARGO_BIN_EXE_hostler");
@@ -51,7 +51,8 @@ impl Guest {
         };
         let lacks = doctor::lack(&guest).into_iter();
         guest.lacks = lacks
-            .chain(service::lack(guest.nodes.len()))
+            .chain(changing::lack(&guest))
+            .chain(service::lack(&guest))
             .chain(fleet::lack(&guest))
             .collect();
         Ok(guest)
