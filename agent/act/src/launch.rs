@@ -113,7 +113,11 @@ impl Drop for OwnCgroup {
 /// Makes a group, unless it is there.
 fn made(group: &Path) -> Result<(), HostError> {
     match fs::create_dir(group) {
-        Ok(()) => mark(group).map_err(|source| failed("marking", group, source)),
+        Ok(()) => mark(group).map_err(|source| {
+            // Unmarked, nobody would ever remove it.
+            let _gone = fs::remove_dir(group);
+            failed("marking", group, source)
+        }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(failed("making", group, source)),
     }
@@ -134,7 +138,8 @@ fn make_and_lock(folder: &Path) -> io::Result<Option<File>> {
         return Ok(None);
     }
     if is_new {
-        mark(folder)?;
+        // Unmarked, nobody would ever take it.
+        mark(folder).inspect_err(|_| drop(fs::remove_dir(folder)))?;
     } else if !is_made_here(folder) || !is_empty(folder)? {
         return Err(taken());
     }

@@ -106,8 +106,8 @@ pub enum LaunchError {
     /// The host does not let it have a cgroup, or begin there.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// Something runs under this name.
-    #[error("agent {group}/{agent} runs already")]
+    /// Something runs under this name, or the cgroup is somebody else's.
+    #[error("agent {group}/{agent} runs already, or its cgroup is somebody else's")]
     Runs {
         /// Its group.
         group: String,
