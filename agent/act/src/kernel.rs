@@ -4,7 +4,7 @@
 //! which is looked at before and after: while the thread is there, its number is nobody else's.
 
 mod processes;
-mod usual;
+pub(crate) mod usual;
 
 use std::{
     fs, io,

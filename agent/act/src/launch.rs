@@ -24,7 +24,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{CpuList, HostError};
+use crate::{CpuList, HostError, kernel::usual};
 
 /// `MPOL_PREFERRED` of the kernel: memory comes from a node, and from others where that has none left.
 const PREFERRED: libc::c_int = 1;
@@ -42,6 +42,7 @@ const TRIES: u32 = 16;
 /// so is its group, if it was made for agents as well and has no other.
 #[derive(Debug)]
 pub struct OwnCgroup {
+    root: PathBuf,
     folder: PathBuf,
     group: PathBuf,
     /// Held for as long as this is there: nobody else begins in it.
@@ -68,6 +69,7 @@ impl OwnCgroup {
             match make_and_lock(&folder) {
                 Ok(Some(lock)) => {
                     return Ok(Self {
+                        root: root.to_owned(),
                         folder,
                         group,
                         _lock: lock,
@@ -91,6 +93,16 @@ impl OwnCgroup {
     pub fn is_empty(&self) -> Result<bool, HostError> {
         let file = self.folder.join("cgroup.events");
         is_empty(&self.folder).map_err(|source| failed("reading", &file, source))
+    }
+
+    /// The CPUs on which a command that this thread starts in it may run.
+    pub fn cpus(&self) -> Result<CpuList, HostError> {
+        let own = own_cpus()?;
+        let is_own = |cpu: &usize| own.is_set(*cpu).unwrap_or(false);
+        let own = (0..CpuSet::count()).filter(is_own);
+        let own: CpuList = own.filter_map(|cpu| u32::try_from(cpu).ok()).collect();
+        let cpuset = usual::of_cgroup(&self.root, &self.folder)?;
+        Ok(cpuset.map_or_else(|| own.clone(), |cpuset| own.common(&cpuset)))
     }
 
     fn door(&self) -> Result<File, HostError> {
@@ -174,13 +186,9 @@ fn is_made_here(folder: &Path) -> bool {
 /// Has a command begin in a cgroup, and somewhere. It is told to end when the thread that starts it is gone.
 pub fn begin_in(cgroup: &OwnCgroup, begin: &Begin, command: &mut Command) -> Result<(), HostError> {
     let mut door = cgroup.door()?;
-    let own = |errno: Errno| {
-        let path = Path::new("/proc/self");
-        failed("asking for the CPUs of", path, errno.into())
-    };
-    let before = sched_getaffinity(Pid::from_raw(0)).map_err(own)?;
+    let before = own_cpus()?;
     let cpus = begin.cpus.as_ref().map(cpu_set).transpose();
-    let cpus = cpus.map_err(own)?;
+    let cpus = cpus.map_err(of_own_cpus)?;
     let stays_on = begin.stays_on;
     let mask = stays_on.filter(|&node| node < MOST_NODES);
     let mask = mask.map(|node| 1_u64 << node);
@@ -228,6 +236,15 @@ fn prefer(mask: u64) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+fn own_cpus() -> Result<CpuSet, HostError> {
+    sched_getaffinity(Pid::from_raw(0)).map_err(of_own_cpus)
+}
+
+fn of_own_cpus(errno: Errno) -> HostError {
+    let path = Path::new("/proc/self");
+    failed("asking for the CPUs of", path, errno.into())
 }
 
 fn cpu_set(cpus: &CpuList) -> Result<CpuSet, Errno> {

@@ -211,7 +211,7 @@ pub fn launch(order: &LaunchOrder) -> Result<ExitStatus, LaunchError> {
     };
     let root = cgroup_root()?;
     let cgroup = own_cgroup(&root, order)?;
-    let mut surroundings = Surroundings::look(root, cgroup.folder())?;
+    let mut surroundings = Surroundings::look(root, &cgroup)?;
     let node = choose_node(order.node, &surroundings)?;
     let stays_on = node.filter(|_| matches!(order.node, NodeChoice::On(_)));
     surroundings.keep_to(stays_on);

@@ -1,20 +1,11 @@
 //! How much of each CPU was idle, from `/proc/stat`: what a command needs to know that begins an agent and
 //! loads no probes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
-};
-
-use procfs::process::Process;
+use std::{collections::BTreeMap, fs};
 
 use crate::ObserveError;
 
 const STAT: &str = "/proc/stat";
-
-/// More than the kernel can be built for (8,192).
-const MOST_CPUS: u32 = 65_536;
 
 /// Time of a CPU since the host was started, in clock ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,31 +32,6 @@ impl CpuTimes {
 pub fn cpu_times() -> Result<BTreeMap<u32, CpuTimes>, ObserveError> {
     let text = fs::read_to_string(STAT).map_err(|error| ObserveError::read(STAT, error))?;
     Ok(parse(&text))
-}
-
-/// The CPUs on which this thread may run in the cgroup at `folder`: those that its cpuset has as well.
-pub fn allowed_cpus(folder: &Path) -> Result<BTreeSet<u32>, ObserveError> {
-    let status = Process::myself().and_then(|process| process.status());
-    let status =
-        status.map_err(|error| ObserveError::read("/proc/self/status", io::Error::other(error)))?;
-    let own = status.cpus_allowed_list.unwrap_or_default().into_iter();
-    let own = own.flat_map(|(first, last)| first..=last);
-    let cpuset = fs::read_to_string(folder.join("cpuset.cpus.effective")).ok();
-    let cpuset = cpuset.as_deref().and_then(cpu_list);
-    Ok(own
-        .filter(|cpu| cpuset.as_ref().is_none_or(|set| set.contains(cpu)))
-        .collect())
-}
-
-/// CPUs as the kernel writes them, `0-3,8`; `None` if they are written otherwise.
-fn cpu_list(text: &str) -> Option<BTreeSet<u32>> {
-    let mut all = BTreeSet::new();
-    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        all.extend(first..=last.min(first.saturating_add(MOST_CPUS)));
-    }
-    Some(all)
 }
 
 /// Free memory of a node and what the kernel can take from files at once, in bytes; 0 if it does not say.
@@ -130,20 +96,6 @@ cpufreq x
     }
 
     #[test]
-    fn a_cpuset_leaves_those_that_it_has() {
-        assert_eq!(cpu_list("0-1,8\n"), Some([0, 1, 8].into()));
-        assert_eq!(cpu_list("\n"), Some(BTreeSet::new()));
-        assert_eq!(cpu_list("x"), None);
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::write(folder.path().join("cpuset.cpus.effective"), "\n").expect("there is room");
-        assert!(
-            allowed_cpus(folder.path())
-                .expect("it can be read")
-                .is_empty()
-        );
-    }
-
-    #[test]
     fn files_that_nobody_used_lately_count_as_free() {
         let text =
             "Node 1 MemTotal:  100 kB\nNode 1 MemFree:  10 kB\nNode 1 Inactive(file):  4 kB\n";
@@ -154,7 +106,5 @@ cpufreq x
     #[test]
     fn this_host_has_cpus() {
         assert!(!cpu_times().expect("it can be read").is_empty());
-        let nowhere = Path::new("/nowhere");
-        assert!(!allowed_cpus(nowhere).expect("it can be read").is_empty());
     }
 }

@@ -43,7 +43,7 @@ pub use cgroup_files::{Quotas, poll_cgroup};
 pub use cgroups::cgroup_root;
 pub use clock::now_ns as monotonic_ns;
 pub use cost::{MapCost, ProgramCost, RunTimeStatistics};
-pub use cpu_times::{CpuTimes, allowed_cpus, cpu_times, free_bytes_of_node};
+pub use cpu_times::{CpuTimes, cpu_times, free_bytes_of_node};
 pub use doctor::{Effect, SignalSource, blind_spots, effects, host_facts};
 pub use error::ObserveError;
 pub use free_memory::give_back_free_memory;

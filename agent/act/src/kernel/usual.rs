@@ -13,6 +13,9 @@ use crate::{CpuList, HostError};
 /// CPUs that are online.
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 
+/// CPUs that a cgroup of the v2 hierarchy has.
+const EFFECTIVE: &str = "cpuset.cpus.effective";
+
 /// Where cpusets are.
 #[derive(Debug)]
 pub(super) struct Cpusets {
@@ -46,25 +49,32 @@ impl Cpusets {
         };
         let (root, file) = match &self.v1 {
             Some(root) => (root, "cpuset.effective_cpus"),
-            None => (&self.v2, "cpuset.cpus.effective"),
+            None => (&self.v2, EFFECTIVE),
         };
         let own = cgroups.into_iter().find(|cgroup| match self.v1 {
             Some(_) => cgroup.controllers.iter().any(|name| name == "cpuset"),
             None => cgroup.hierarchy == 0,
         });
         let below = own.map_or_else(String::new, |own| own.pathname);
-        let mut folder = root.join(below.trim_start_matches('/'));
-        // A cgroup whose parent does not hand the controller down has what its parent has.
-        while folder.starts_with(root) {
-            if let Some(cpus) = list(&folder.join(file))? {
-                return Ok(Some(cpus));
-            }
-            if !folder.pop() {
-                break;
-            }
-        }
-        list(Path::new(ONLINE))
+        nearest(root, &root.join(below.trim_start_matches('/')), file)
     }
+}
+
+/// The CPUs of the cpuset of a cgroup in the v2 hierarchy at `root` that are online.
+pub(crate) fn of_cgroup(root: &Path, folder: &Path) -> Result<Option<CpuList>, HostError> {
+    nearest(root, folder, EFFECTIVE)
+}
+
+/// What a file of a cgroup says, or of the next one above that has it: a cgroup whose parent does not hand
+/// the controller down has what its parent has. All CPUs that are online where none has it.
+fn nearest(root: &Path, folder: &Path, file: &str) -> Result<Option<CpuList>, HostError> {
+    let above = folder.ancestors();
+    for folder in above.take_while(|folder| folder.starts_with(root)) {
+        if let Some(cpus) = list(&folder.join(file))? {
+            return Ok(Some(cpus));
+        }
+    }
+    list(Path::new(ONLINE))
 }
 
 /// The CPUs that a file tells of; `None` if it is not there.
@@ -85,4 +95,22 @@ fn list(path: &Path) -> Result<Option<CpuList>, HostError> {
         found: text.chars().take(80).collect(),
     });
     cpus.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_that_was_handed_no_cpuset_has_that_of_the_one_above() {
+        let root = tempfile::tempdir().expect("there is room");
+        let agent = root.path().join("group/agent");
+        fs::create_dir_all(&agent).expect("there is room");
+        let cpus = || of_cgroup(root.path(), &agent).expect("it can be read");
+        assert_eq!(cpus(), list(Path::new(ONLINE)).expect("it can be read"));
+        fs::write(root.path().join("group").join(EFFECTIVE), "2-3\n").expect("there is room");
+        assert_eq!(cpus(), Some([2, 3].into_iter().collect()));
+        fs::write(agent.join(EFFECTIVE), "3\n").expect("there is room");
+        assert_eq!(cpus(), Some([3].into_iter().collect()));
+    }
 }

@@ -7,16 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hostler_act::CpuList;
+use hostler_act::{CpuList, OwnCgroup};
 use hostler_decide::{
     polled::PolledSignal,
     pool::{Load, NodeRoom, Room, next_size},
     topology::Topology,
 };
 use hostler_observe::{
-    CpuTimes, ObserveError, Quotas, allowed_cpus, cpu_times, free_bytes_of_node, poll_cgroup,
-    topology,
+    CpuTimes, ObserveError, Quotas, cpu_times, free_bytes_of_node, poll_cgroup, topology,
 };
+
+use super::LaunchError;
 
 /// How long it is looked at first how idle CPUs are: an agent should not wait for longer.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -40,11 +41,11 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// Looks at the host for a moment.
-    pub(super) fn look(root: PathBuf, cgroup: &Path) -> Result<Self, ObserveError> {
+    pub(super) fn look(root: PathBuf, cgroup: &OwnCgroup) -> Result<Self, LaunchError> {
         let mut surroundings = Self {
-            cgroup: cgroup.to_owned(),
+            cgroup: cgroup.folder().to_owned(),
             topology: topology(),
-            cpus: allowed_cpus(cgroup)?,
+            cpus: cgroup.cpus()?.iter().collect(),
             times: cpu_times()?,
             idle: BTreeMap::new(),
             looked: Instant::now(),
@@ -53,7 +54,7 @@ impl Surroundings {
         };
         thread::sleep(FIRST_LOOK);
         surroundings.look_at_cpus()?;
-        surroundings.seen = Seen::of(&surroundings.root, cgroup);
+        surroundings.seen = Seen::of(&surroundings.root, cgroup.folder());
         Ok(surroundings)
     }
 
